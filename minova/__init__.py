@@ -20,8 +20,9 @@ Each kind of fact has one home: ``states.py`` the life of an instance,
 ``migration_states.py`` the life of a migration, ``quotas/`` the limits of
 projects, ``notifications/`` the notifications and the outbox, ``objects/`` the
 records that travel or are stored as documents, ``extra_specs/`` what flavors
-and images may require of a guest, ``policy/`` who may call the API,
-``exception/`` the errors and ``conf/`` the options.
+and images may require of a guest, ``numa/`` where a guest is on its host,
+``policy/`` who may call the API, ``exception/`` the errors and ``conf/`` the
+options.
 
 Beside that path, ``identity/``, ``images/`` and ``network/`` are the services
 that a cloud needs, each as a client or embedded. ``console/`` shows VNC
@@ -37,9 +38,10 @@ end, and the health check), ``periodic.py`` (periodic tasks),
 ``subprocesses.py`` (programs), ``private_files.py`` (permissions of files),
 ``atomic_files.py`` (files that a crash leaves complete), ``log_format.py``
 (lines of logs), ``json_bodies.py`` (bodies of requests), ``lockfile.py``,
-``machine_id.py`` and ``version.py``. A process is a ``service.py``, which
-``watchdog.py`` watches and ``sd_notify.py`` reports to systemd; ``serving/``
-has its listening sockets and the HTTP server.
+``machine_id.py``, ``cpu_set.py`` (sets of CPUs as text) and ``version.py``. A
+process is a ``service.py``, which ``watchdog.py`` watches and
+``sd_notify.py`` reports to systemd; ``serving/`` has its listening sockets
+and the HTTP server.
 """
 
 from collections.abc import Sequence

@@ -6,6 +6,7 @@ findings           the table of rules, and the class of a finding
 snapshot           the rows and host contents, and what explains a difference
 guest_rules        rules about guests and disks
 allocation_rules   rules about allocations
+placement_rules    rules about the NUMA cells and CPUs of guests
 port_rules         rules about ports
 interface_rules    rules about the interfaces of guests
 image_rules        rules about the images of snapshots

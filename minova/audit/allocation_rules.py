@@ -15,6 +15,7 @@ from minova.audit.snapshot import Snapshot
 from minova.db.queries.audit_snapshot import Allocation
 from minova.db.queries.audit_snapshot import InstanceRow
 from minova.db.queries.hosts import Resources
+from minova.engine import placements
 
 
 def find(snapshot: Snapshot) -> Iterator[Finding]:
@@ -70,7 +71,7 @@ def _expected_resources(
     if allocation.consumer == instance.uuid:
         if allocation.host != instance.host:
             return None
-        return Resources.of_flavor(instance.flavor)
+        return placements.resources_of(instance.flavor, instance.image_meta)
     for migration in snapshot.database.migrations:
         if (
             migration.uuid != allocation.consumer
@@ -79,7 +80,9 @@ def _expected_resources(
             continue
         waits = snapshot.waiting_migrations.get(instance.uuid) is migration
         if waits or snapshot.is_in_progress(migration):
-            return Resources.of_flavor(migration.old_flavor)
+            return placements.resources_of(
+                migration.old_flavor, instance.image_meta
+            )
     return None
 
 
@@ -120,7 +123,7 @@ def _check_missing(snapshot: Snapshot) -> Iterator[Finding]:
             continue
         if snapshot.get_owner(instance) is not None:
             continue
-        wanted = Resources.of_flavor(instance.flavor)
+        wanted = placements.resources_of(instance.flavor, instance.image_meta)
         yield snapshot.instance_finding(
             'allocation_missing',
             f'The flavor needs {wanted}.',

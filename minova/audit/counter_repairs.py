@@ -4,6 +4,7 @@
 import sqlalchemy as sa
 
 from minova import clock
+from minova import exception
 from minova import states
 from minova.audit.findings import Finding
 from minova.audit.preconditions import lock_instance
@@ -13,6 +14,7 @@ from minova.db.connections.engine import Connection
 from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import operations
+from minova.engine import placements
 from minova.objects import operation as records
 
 
@@ -27,8 +29,8 @@ def add_allocation(
     free = instance.task_id is None and instance.vm_state != states.DELETED
     if not free or instance.host != host or finding.resources is None:
         raise stale_error(f'Instance {instance.uuid}')
-    hosts.set_allocation(
-        connection, host, instance.uuid, instance.uuid, finding.resources
+    placements.restore(
+        connection, instance, host, instance.uuid, finding.resources
     )
     return f'An allocation of {finding.resources} on {host} is added.'
 
@@ -58,10 +60,22 @@ def resize_allocation(
     instance, host = lock_instance(connection, finding), str(finding.host)
     if instance.task_id is not None or finding.resources is None:
         raise stale_error(f'Instance {instance.uuid}')
-    hosts.set_allocation(
-        connection, host, instance.uuid, finding.subject, finding.resources
+    placements.restore(
+        connection, instance, host, finding.subject, finding.resources
     )
     return f'The allocation is now {finding.resources}.'
+
+
+def replace_placement(
+    connection: Connection, finding: Finding, publisher: str
+) -> str:
+    """Choose other cells and CPUs for an instance that has no valid ones."""
+    instance, host = lock_instance(connection, finding), str(finding.host)
+    if instance.task_id is not None or finding.subject != instance.uuid:
+        raise stale_error(f'Instance {instance.uuid}')
+    if placements.replace(connection, instance, host):
+        return 'Other CPUs are claimed; hard-reboot the server to use them.'
+    raise exception.NoValidHost.of_hosts({host: 'no NUMA cell is free'})
 
 
 def recompute_host_usage(

@@ -11,6 +11,7 @@ from minova.audit import image_rules
 from minova.audit import interface_rules
 from minova.audit import notification_rules
 from minova.audit import operation_rules
+from minova.audit import placement_rules
 from minova.audit import port_rules
 from minova.audit import service_rules
 from minova.audit.findings import Finding
@@ -46,6 +47,7 @@ def examine(
     found = [
         *guest_rules.find(snapshot),
         *allocation_rules.find(snapshot),
+        *placement_rules.find(snapshot),
         *port_rules.find(snapshot),
         *interface_rules.find(snapshot),
         *image_rules.find(snapshot, images),

@@ -60,6 +60,7 @@ _ROWS: Final = (
     ('allocation_missing',         9, _E, 'add_allocation'),
     ('allocation_orphan',          9, _E, 'remove_allocation'),
     ('allocation_mismatch',        9, _E, 'resize_allocation'),
+    ('placement_invalid',          9, _E, 'replace_placement'),
     ('host_usage_mismatch',        9, _E, 'recompute_host_usage'),
     ('port_orphan',                9, _E, 'release_port'),
     ('port_missing',               9, _E, 'restore_port'),
@@ -202,6 +203,17 @@ _TEXT: Final = {
     'allocation_mismatch': (
         'An allocation differs from the flavor of its instance.',
         '--repair resizes it.',
+    ),
+    'placement_invalid': (
+        (
+            'A guest has no CPUs and NUMA cells although its flavor requires '
+            'them, or has CPUs or huge pages of another guest, or that its '
+            'host lacks.'
+        ),
+        (
+            '--repair claims others on the host, which a hard reboot of the '
+            'server uses. Without free ones, migrate the server.'
+        ),
     ),
     'host_usage_mismatch': (
         'The usage of a host differs from the sum of its allocations.',

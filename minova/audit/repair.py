@@ -273,6 +273,7 @@ _DATABASE_REPAIRS: Final[
     'add_allocation': counter_repairs.add_allocation,
     'remove_allocation': counter_repairs.remove_allocation,
     'resize_allocation': counter_repairs.resize_allocation,
+    'replace_placement': counter_repairs.replace_placement,
     'recompute_host_usage': counter_repairs.recompute_host_usage,
     'advance_notification_seq': counter_repairs.advance_notification_seq,
     'release_port': port_repairs.release_port,

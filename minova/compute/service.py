@@ -21,6 +21,8 @@ from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.flows import interfaces
 from minova.images import ImageService
+from minova.numa import host_cells
+from minova.numa.host_cells import HostCell
 from minova.objects.host import HostReport
 from minova.objects.step import DueStep
 from minova.periodic import PeriodicTask
@@ -36,6 +38,16 @@ from minova.virt.driver import Driver
 from minova.virt.driver import Inventory
 
 LOG = logging.getLogger(__name__)
+
+
+def _assign_cpus(have: Inventory) -> list[HostCell]:
+    """Return the NUMA cells with the CPUs that the options give to guests."""
+    options = CONF.compute
+    return host_cells.assign_cpus(
+        [HostCell.from_json(one) for one in have.numa_cells],
+        options.cpu_dedicated_set,
+        options.cpu_shared_set,
+    )
 
 
 def _heartbeat_interval() -> float:
@@ -238,8 +250,14 @@ class ComputeService:
     def _inventory(self) -> Inventory | None:
         """Ask the hypervisor; None, which is logged, when it is unusable."""
         try:
-            return self.driver.inventory()
-        except (exception.GuestFailed, OSError) as error:
+            have = self.driver.inventory()
+            _assign_cpus(have)
+            return have
+        except (
+            exception.GuestFailed,
+            exception.ConfigInvalid,
+            OSError,
+        ) as error:
             LOG.error(
                 'Compute %s is not registered and gets no servers: its '
                 'hypervisor cannot be used: %s. Retrying in %g s.',
@@ -252,6 +270,10 @@ class ComputeService:
     def _register(self, have: Inventory) -> list[DueStep]:
         self._registered_as = have
         options = CONF.compute
+        cells = _assign_cpus(have)
+        vcpus = have.vcpus
+        if options.cpu_dedicated_set or options.cpu_shared_set:
+            vcpus = sum(len(cell.cpus) for cell in cells)
         report = HostReport(
             host=self.host,
             incarnation=self.incarnation,
@@ -266,7 +288,9 @@ class ComputeService:
                 list(one) for one in have.supported_instances
             ],
             traits=sorted(have.traits),
-            vcpus=have.vcpus,
+            numa_cells=[cell.to_json() for cell in cells],
+            vcpus=vcpus,
+            pcpus=sum(len(cell.pcpus) for cell in cells),
             memory_mb=have.memory_mb,
             disk_gb=have.disk_gb,
             reserved_memory_mb=options.reserved_host_memory_mb,

@@ -136,6 +136,7 @@ class StepContext:
             self._assignment.operation,
             self._assignment.generation,
             rescue.as_dict() if rescue else None,
+            self._assignment.placement,
         )
         if not fetch_kernel:
             return spec

@@ -12,10 +12,14 @@ from minova.db.queries.aggregates import Aggregate
 from minova.db.queries.hosts import Host
 from minova.db.queries.hosts import Resources
 from minova.db.queries.hosts import Service
+from minova.db.queries.placements import PlacedGuest
 from minova.db.queries.server_groups import GroupPlacement
+from minova.engine import placements
 from minova.extra_specs import parser
 from minova.extra_specs import traits
 from minova.extra_specs.parser import GuestRequirements
+from minova.numa import request as numa_request
+from minova.numa.request import NumaRequest
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
 
@@ -36,6 +40,8 @@ class Candidate:
     aggregates: tuple[Aggregate, ...] = ()
     #: The number of open steps on the host, if it is weighed.
     running_steps: int = 0
+    #: The guests in its NUMA cells.
+    placed: tuple[PlacedGuest, ...] = ()
 
     def has_name(self, name: str) -> bool:
         """Tell whether a request that names ``name`` means this host."""
@@ -52,8 +58,8 @@ class Candidate:
         )
 
     @functools.cached_property
-    def free(self) -> tuple[float, float, float]:
-        """The vCPUs, MiB of memory and GiB of disk that can be claimed."""
+    def free(self) -> tuple[float, float, float, float]:
+        """The amounts that can be claimed, in the order of Resources."""
         row = self.row
         memory = (
             row.memory_mb - row.reserved_memory_mb
@@ -63,6 +69,7 @@ class Candidate:
             row.vcpus * row.cpu_allocation_ratio - row.vcpus_used,
             memory - row.memory_mb_used,
             disk - row.disk_gb_used,
+            row.pcpus - row.pcpus_used,
         )
 
     @functools.cached_property
@@ -133,8 +140,10 @@ class HostRequirements:
     ``flavor`` is that of the instance after the operation. ``live_source`` is
     the host from which a running guest migrates. ``is_forced``: the operator
     takes ``requested_host`` although it is disabled, or of another zone.
-    ``group`` is the placement of the instance's server group, ``hint_hosts``
-    the hosts of the servers that a scheduler hint names, by the hint.
+    ``running`` is what a guest that migrates while it runs requires of NUMA
+    cells, None for that of its flavor. ``group`` is the placement of the
+    instance's server group, ``hint_hosts`` the hosts of the servers that a
+    scheduler hint names, by the hint.
     """
 
     instance: Instance
@@ -144,6 +153,7 @@ class HostRequirements:
     live_source: Host | None = None
     is_forced: bool = False
     group: GroupPlacement | None = None
+    running: NumaRequest | None = None
     hint_hosts: Mapping[str, frozenset[str]] = dataclasses.field(
         default_factory=dict
     )
@@ -175,8 +185,13 @@ class HostRequirements:
 
     @functools.cached_property
     def resources(self) -> Resources:
-        """The resources that the flavor needs."""
-        return Resources.of_flavor(self.flavor)
+        """The resources that the guest needs."""
+        return placements.count_resources(self.flavor, self.numa)
+
+    @functools.cached_property
+    def numa(self) -> NumaRequest | None:
+        """What the guest requires of NUMA cells; None for any cell."""
+        return self.running or numa_request.of_requirements(self.guest)
 
     @functools.cached_property
     def zone(self) -> str | None:

@@ -14,9 +14,15 @@ from minova.conductor import placement_filters
 from minova.conductor.host_candidate import Candidate
 from minova.conductor.host_candidate import Filter
 from minova.conductor.host_candidate import HostRequirements
+from minova.engine import placements
+from minova.numa.fitting import Unfit
+from minova.numa.placement import Placement
 
-#: The units of vCPUs, memory and disk.
-_UNITS: Final = ('vcpus', 'MiB of memory', 'GiB of disk')
+#: The units of Resources.
+_UNITS: Final = (
+    *('vcpus', 'MiB of memory', 'GiB of disk'),
+    'dedicated CPUs ([compute] cpu_dedicated_set)',
+)
 
 
 def _is_requested_host(
@@ -126,17 +132,28 @@ def _has_resources(
     candidate: Candidate, required: HostRequirements
 ) -> str | None:
     needed = required.resources
-    vcpus, memory_mb, disk_gb = candidate.free
+    vcpus, memory_mb, disk_gb, pcpus = candidate.free
     if (
         needed.vcpus <= vcpus
         and needed.memory_mb <= memory_mb
         and needed.disk_gb <= disk_gb
+        and needed.pcpus <= pcpus
     ):
         return None
     for need, free, unit in zip(needed, candidate.free, _UNITS, strict=True):
         if need > free:
             return f'{free:.0f} of {need} {unit} are free'
     return None
+
+
+def _fits_numa_cells(
+    candidate: Candidate, required: HostRequirements
+) -> str | None:
+    if required.numa is None:
+        return None
+    others = [Placement.from_json(one.placement) for one in candidate.placed]
+    found = placements.fit(candidate.row, others, required.numa)
+    return found.reason if isinstance(found, Unfit) else None
 
 
 FILTERS: Final[tuple[Filter, ...]] = (
@@ -151,6 +168,7 @@ FILTERS: Final[tuple[Filter, ...]] = (
     _can_receive_running_guest,
     _fits_server_group,
     _has_resources,
+    _fits_numa_cells,
 )
 
 
@@ -191,6 +209,8 @@ class HostFilters:
             unneeded.add(_can_receive_running_guest)
         if required.group is None:
             unneeded.add(_fits_server_group)
+        if required.numa is None:
+            unneeded.add(_fits_numa_cells)
         if required.zone is None:
             unneeded.add(_in_availability_zone)
         if not any(required.image_needs.values()):

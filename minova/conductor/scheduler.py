@@ -31,10 +31,13 @@ from minova.db.connections.engine import Database
 from minova.db.queries import aggregates as db_aggregates
 from minova.db.queries import hosts as db_hosts
 from minova.db.queries import operations
+from minova.db.queries import placements as db_placements
 from minova.db.queries import server_groups
 from minova.db.queries.aggregates import Aggregate
 from minova.db.queries.hosts import Host
+from minova.db.queries.placements import PlacedGuest
 from minova.engine import evacuation
+from minova.engine import placements
 from minova.engine.unit_of_work import UnitOfWork
 from minova.objects.flavor import Flavor
 from minova.objects.instance import Instance
@@ -111,7 +114,7 @@ class Scheduler:
             self._refresh_view(connection, fresh)
             for row in self._rank_hosts(required):
                 if uow.claim(row.host, flavor, consumer):
-                    self._count_claim(row, flavor)
+                    self._count_claim(row, required)
                     return row
                 claimed[row.host] = 'another instance claimed its resources'
         raise self._no_valid_host(required, claimed)
@@ -179,6 +182,9 @@ class Scheduler:
             )
         }
         aggregates = _aggregates_by_host(connection)
+        placed: dict[str, list[PlacedGuest]] = {}
+        for guest in db_placements.list_placements(connection):
+            placed.setdefault(guest.host, []).append(guest)
         running: dict[str, int] = {}
         if CONF.scheduler.io_ops_weight_multiplier:
             running = operations.count_open_steps_by_host(connection)
@@ -189,6 +195,7 @@ class Scheduler:
                 self._liveness.down_reason(found),
                 tuple(aggregates.get(row.host, ())),
                 running.get(row.host, 0),
+                tuple(placed.get(row.host, ())),
             )
             for row in db_hosts.list_hosts(connection)
             if (found := services.get(row.host)) is not None
@@ -205,17 +212,20 @@ class Scheduler:
         ]
         return [one.row for one in weighers.rank(passing, required)]
 
-    def _count_claim(self, row: Host, flavor: Flavor) -> None:
+    def _count_claim(self, row: Host, required: HostRequirements) -> None:
         """Count the claim in the view, for the next selection."""
-        known = self._view[row.host]
-        claimed = dataclasses.replace(
-            known.row,
-            vcpus_used=known.row.vcpus_used + flavor.vcpus,
-            memory_mb_used=known.row.memory_mb_used + flavor.memory_mb,
-            disk_gb_used=known.row.disk_gb_used + flavor.disk_gb,
-        )
+        known, claimed = self._view[row.host], required.resources
+        used = {
+            f'{name}_used': getattr(known.row, f'{name}_used') + number
+            for name, number in claimed._asdict().items()
+        }
+        if required.numa is not None:
+            # The view has not the CPUs that the claim has chosen.
+            self._refreshed_at = float('-inf')
         self._view[row.host] = dataclasses.replace(
-            known, row=claimed, running_steps=known.running_steps + 1
+            known,
+            row=dataclasses.replace(known.row, **used),
+            running_steps=known.running_steps + 1,
         )
 
     def _no_valid_host(
@@ -269,7 +279,9 @@ class Scheduler:
 
         def read(connection: sa.Connection) -> HostRequirements:
             self._refresh_view(connection, True)
-            return _add_placement(connection, required)
+            placed = _add_placement(connection, required)
+            running = placements.running_request_of(connection, instance)
+            return dataclasses.replace(placed, running=running)
 
         required = self._database.read(read)
         source = self._require_source(instance)

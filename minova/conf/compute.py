@@ -23,6 +23,24 @@ The availability zone of this host. A request that names a zone gets a host of
 that zone only.
 """,
     ),
+    cfg.StrOpt(
+        'cpu_dedicated_set',
+        help="""
+The host CPUs that guests with hw:cpu_policy=dedicated get, each for one vCPU,
+as in 4-12,^8,15. When it is not set, such guests get no place on this host.
+CPUs in neither this option nor cpu_shared_set run no guests. A change has an
+effect on guests that are created or moved later, or rebooted hard.
+""",
+    ),
+    cfg.StrOpt(
+        'cpu_shared_set',
+        help="""
+The host CPUs that all other guests share, as in 0-3. When it is not set, these
+guests share all CPUs; with cpu_dedicated_set alone they get no place on this
+host. The sets must not overlap. See also cpu_allocation_ratio, which counts
+these CPUs.
+""",
+    ),
     cfg.FloatOpt(
         'cpu_allocation_ratio',
         default=4.0,

@@ -40,6 +40,28 @@ host, in ``directory``.
         min=1,
         help='The disk space of each host, in GiB.',
     ),
+    cfg.IntOpt(
+        'numa_nodes',
+        default=1,
+        min=1,
+        help="""
+The number of NUMA cells of each host, which divide its CPUs and its memory.
+""",
+    ),
+    cfg.IntOpt(
+        'threads_per_core',
+        default=1,
+        min=1,
+        help='The number of CPUs that are threads of one core.',
+    ),
+    cfg.ListOpt(
+        'huge_pages',
+        default=[],
+        help="""
+The huge pages of each NUMA cell, as KIB:COUNT; 2048:512 has 1 GiB of 2 MiB
+pages. The pages are a part of the memory of the cell.
+""",
+    ),
     cfg.ListOpt(
         'architectures',
         default=['x86_64', 'i686'],

@@ -319,6 +319,29 @@ The memory that each embedded host reports, in MiB.
 """,
     ),
     cfg.IntOpt(
+        'embedded_numa_nodes',
+        default=1,
+        min=1,
+        help="""
+The number of NUMA cells of each embedded host, which divide its CPUs and its
+memory.
+""",
+    ),
+    cfg.IntOpt(
+        'embedded_threads_per_core',
+        default=1,
+        min=1,
+        help='The number of CPUs that are threads of one core.',
+    ),
+    cfg.ListOpt(
+        'embedded_huge_pages',
+        default=[],
+        help="""
+The huge pages of each NUMA cell, as KIB:COUNT; 2048:512 has 1 GiB of 2 MiB
+pages. The pages are a part of the memory of the cell.
+""",
+    ),
+    cfg.IntOpt(
         'embedded_disk_gb',
         default=2000,
         min=1,

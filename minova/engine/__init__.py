@@ -7,6 +7,7 @@ step_lifecycle    a compute step: start, checkpoints, finish or failure
 conductor_steps   a conductor step, in one transaction
 unit_of_work      what one transaction changes of an instance and an operation
 notice_buffer     the notifications of one transaction
+placements        claims of hosts, with the NUMA cells and CPUs of guests
 resource_claims   what an instance holds: claims, a place in a server group
 outbox_rows       the rows of the outbox
 migration_records the records of migrations and the one writer of their status

@@ -4,6 +4,7 @@
 from minova.db.queries import console_tokens
 from minova.db.queries import hosts
 from minova.db.queries import server_groups
+from minova.engine import placements
 from minova.engine.notice_buffer import NoticeBuffer
 from minova.objects.flavor import Flavor
 
@@ -11,12 +12,28 @@ from minova.objects.flavor import Flavor
 class ResourceClaims(NoticeBuffer):
     """Claims of hosts, the place in a server group, tokens of consoles."""
 
-    def claim(self, host: str, flavor: Flavor, consumer: str) -> bool:
-        """Claim a flavor; False if the host or the server group refuses."""
+    def claim(
+        self,
+        host: str,
+        flavor: Flavor,
+        consumer: str,
+        is_running: bool = False,
+    ) -> bool:
+        """Claim a flavor; False if the host or the server group refuses.
+
+        ``is_running``: the guest runs while it migrates there.
+        """
         uuid, group = self.instance.uuid, self.instance.request_spec.group
         if not server_groups.admits(self.connection, group, uuid, host):
             return False
-        return hosts.claim(self.connection, host, uuid, consumer, flavor)
+        return placements.claim(
+            self.connection,
+            self.instance,
+            host,
+            consumer,
+            flavor,
+            is_running,
+        )
 
     def release(self, host: str, consumer: str | None = None) -> None:
         """Release what is claimed on a host, by ``consumer`` if given."""

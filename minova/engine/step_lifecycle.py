@@ -15,6 +15,7 @@ from minova.context import get_admin_context
 from minova.db.queries import operations
 from minova.engine import begin
 from minova.engine import operation_log
+from minova.engine import placements
 from minova.engine import recovery_rules
 from minova.engine import step_records
 from minova.engine import unwind
@@ -299,6 +300,7 @@ def _assignment(
     step_def = flows.get_step(operation.kind, step.method)
     assert isinstance(step_def, ComputeStep)
     migrates = flows.FLOWS[operation.kind].has_migration
+    migration = uow.find_migration() if migrates else None
     return StepAssignment(
         step=step.id,
         method=step.method,
@@ -320,5 +322,13 @@ def _assignment(
         old_vm_state=operation.old_vm_state,
         seconds_left=(operation.deadline - uow.now).total_seconds(),
         instance=uow.instance,
-        migration=uow.find_migration() if migrates else None,
+        migration=migration,
+        placement=placements.find(
+            uow.connection,
+            uow.instance,
+            step.host,
+            operation.id,
+            is_resized=migration is not None
+            and migration.new_flavor == uow.instance.flavor,
+        ),
     )

@@ -170,6 +170,15 @@ class ImageNotActive(InvalidInput):
     msg_fmt = 'Image %(image_id)s is not active.'
 
 
+class ImageNUMATopologyRebuildConflict(InvalidInput):
+    """The image requires other CPUs; clients match the text."""
+
+    msg_fmt = (
+        "An instance's NUMA topology cannot be changed as part of a rebuild. "
+        'The image provided is invalid for this instance.'
+    )
+
+
 class CannotResizeToSameFlavor(InvalidInput):
     """A resize to the flavor that the server has; clients match the text."""
 

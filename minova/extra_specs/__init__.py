@@ -16,6 +16,7 @@ module      what it holds
 table       all extra specs and image properties
 value_types the types of their values
 firmware    firmware, Secure Boot and TPM of a guest
+numa        CPU policies and NUMA cells of a guest
 parser      GuestRequirements of a flavor and an image
 traits      the traits that a host needs for the firmware and the TPM
 =========== ==================================================================

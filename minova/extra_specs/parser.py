@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 from minova import exception
 from minova.extra_specs import firmware
+from minova.extra_specs import numa
 from minova.extra_specs import table
+from minova.extra_specs.numa import NumaCell
 from minova.extra_specs.value_types import PAGE_SIZES
 
 #: The default command line of a kernel that the host boots directly.
@@ -50,9 +52,15 @@ class GuestRequirements:
     A host must support ``architecture``, ``hypervisor`` and ``vm_mode`` to be
     selected. ``pages`` is the size of memory pages in KiB, or 'large'.
     ``disk`` has limits by libvirt's names, such as ``total_bytes_sec``.
+    ``numa_cells`` is empty for a guest that may be in any cell of its host;
+    ``is_dedicated``: each vCPU has a CPU of the host for itself.
     """
 
     topology: Topology
+    numa_cells: tuple[NumaCell, ...] = ()
+    is_dedicated: bool = False
+    cpu_thread_policy: str | None = None
+    emulator_threads: str | None = None
     architecture: str | None = None
     hypervisor: str | None = None
     vm_mode: str | None = None
@@ -115,25 +123,37 @@ def parse(
     flavor: dict[str, Any] = {}
     for name, text in extra_specs.items():
         try:
-            if name in _BY_EXTRA_SPEC:
-                spec = _BY_EXTRA_SPEC[name]
-                flavor[spec.field] = spec.value_type.parse(str(text))
+            spec = _BY_EXTRA_SPEC.get(numa.row_name(name))
+            if spec is not None:
+                field = numa.field_of(name, spec.field)
+                flavor[field] = spec.value_type.parse(str(text))
             else:
                 _require_other_namespace(name)
         except ValueError as error:
             errors.append(_error_text('extra spec', name, text, error))
     image: dict[str, Any] = {}
-    for name, spec in _BY_PROPERTY.items():
+    for name, spec in _list_properties(properties):
         # An empty property counts as unset: users cannot delete it.
         text = properties.get(name)
         if text is None or text == '':
             continue
         try:
-            image[spec.field] = spec.value_type.parse(str(text))
+            field = numa.field_of(name, spec.field)
+            image[field] = spec.value_type.parse(str(text))
         except ValueError as error:
             errors.append(_error_text('image property', name, text, error))
     maker = _Builder(flavor, image, errors)
     return ParseResult(maker.build(vcpus, memory_mb), tuple(errors))
+
+
+def _list_properties(
+    properties: Mapping[str, object],
+) -> Iterator[tuple[str, table.ExtraSpec]]:
+    """Yield the known properties in the order of the table."""
+    yield from _BY_PROPERTY.items()
+    for name in properties:
+        if name not in _BY_PROPERTY and numa.row_name(name) in _BY_PROPERTY:
+            yield name, _BY_PROPERTY[numa.row_name(name)]
 
 
 def validate(
@@ -156,8 +176,9 @@ def validate_extra_specs(extra_specs: Mapping[str, object]) -> None:
     """
     for name, text in extra_specs.items():
         try:
-            if name in _BY_EXTRA_SPEC:
-                _BY_EXTRA_SPEC[name].value_type.parse(str(text))
+            spec = _BY_EXTRA_SPEC.get(numa.row_name(name))
+            if spec is not None:
+                spec.value_type.parse(str(text))
             else:
                 _require_other_namespace(name)
         except ValueError as error:
@@ -208,6 +229,13 @@ class _Builder:
             self._add_error('hw_rng:rate_period needs hw_rng:rate_bytes.')
         plain['pages'] = self._pages(memory_mb)
         plain |= firmware.build(self._flavor, self._image, self._add_error)
+        plain |= numa.build(
+            self._flavor,
+            self._image,
+            (vcpus, memory_mb),
+            plain['pages'],
+            self._add_error,
+        )
         plain |= self._kernel()
         return GuestRequirements(
             **plain

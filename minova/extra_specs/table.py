@@ -10,9 +10,11 @@ from typing import Final
 from typing import NamedTuple
 
 from minova.extra_specs.value_types import Choice
+from minova.extra_specs.value_types import CpuSet
 from minova.extra_specs.value_types import Flag
 from minova.extra_specs.value_types import Name
 from minova.extra_specs.value_types import Number
+from minova.extra_specs.value_types import Off
 from minova.extra_specs.value_types import PageSize
 from minova.extra_specs.value_types import Text
 from minova.extra_specs.value_types import ValueType
@@ -38,12 +40,20 @@ NAMESPACES: Final = (
     'quota',
 )
 
-_PINNING: Final = (
-    'is not supported in this release, which does not track the allocation of '
-    'host processors to guests. Use shared.'
+_MIXED: Final = (
+    'is not supported: a guest has either processors of its own, or none. Use '
+    'dedicated or shared.'
 )
-_POLICY: Final = Choice(
-    ('shared',), (('dedicated', _PINNING), ('mixed', _PINNING))
+_POLICY: Final = Choice(('dedicated', 'shared'), (('mixed', _MIXED),))
+_THREAD_POLICY: Final = Choice(('prefer', 'isolate', 'require'))
+_EMULATOR_POLICY: Final = Choice(('isolate', 'share'))
+_REALTIME: Final = Off(
+    'is not supported: a guest with realtime vCPUs can stop its host. Use '
+    'hw:cpu_policy=dedicated.'
+)
+_MEMORY_ENCRYPTION: Final = Off(
+    'is not supported: an encrypted guest cannot migrate, and no host here '
+    'reports memory encryption. Remove it.'
 )
 _FIRMWARE: Final = Choice(('bios', 'uefi'))
 _SECURE_BOOT: Final = Choice(('required', 'optional', 'disabled'))
@@ -51,6 +61,7 @@ _TPM_VERSION: Final = Choice(('1.2', '2.0'))
 _TPM_MODEL: Final = Choice(('tpm-tis', 'tpm-crb'))
 _WATCHDOG: Final = Choice(('disabled', 'reset', 'poweroff', 'pause', 'none'))
 _CPUS: Final = Number(1, 65535)
+_CELL_MEMORY: Final = Number(1, (1 << 31) - 1)
 _RATE: Final = Number(1, (1 << 32) - 1)
 _AMOUNT: Final = Number(1, 10**15)
 #: KiB: tc counts the bytes of a burst in 32 bits, and libvirt 11 refuses more.
@@ -135,14 +146,21 @@ def _interface_limits() -> tuple[ExtraSpec, ...]:
 # fmt: off
 #: The extra specs of flavors.
 EXTRA_SPECS: Final = (
-    ExtraSpec('hw:cpu_policy',       'policy',         _POLICY,                           'Whether guests share processors.', 'none: guests always share them'),
+    ExtraSpec('hw:cpu_policy',       'cpu_policy',     _POLICY,                           '``dedicated``: each vCPU has a processor of the host for itself, of ``[compute] cpu_dedicated_set``; ``shared``: those of ``cpu_shared_set``.', 'selects the host; ``cputune/vcpupin``'),
+    ExtraSpec('hw:cpu_thread_policy', 'cpu_thread_policy', _THREAD_POLICY,               'Threads of dedicated processors. ``prefer``: those of the same core where they are free; ``require``: only those; ``isolate``: hosts whose cores have one thread.', 'selects the host; ``cputune/vcpupin``'),
+    ExtraSpec('hw:emulator_threads_policy', 'emulator_threads', _EMULATOR_POLICY,        'Threads of the emulator of a dedicated guest. ``isolate``: a processor more, only for them; ``share``: those of ``[compute] cpu_shared_set``. Default: the processors of the guest.', '``cputune/emulatorpin``'),
+    ExtraSpec('hw:cpu_realtime',     'realtime',       _REALTIME,                         'Realtime priority of vCPUs.', 'none'),
+    ExtraSpec('hw:numa_nodes',       'numa_nodes',     Number(1, 64),                     'NUMA cells of the guest, each in another cell of the host.', 'selects the host; ``cpu/numa``, ``numatune``'),
+    ExtraSpec('hw:numa_cpus.N',      'numa_cpus',      CpuSet(),                          'The vCPUs of cell N, from 0. Default: equal cells.', '``cpu/numa/cell`` ``@cpus``'),
+    ExtraSpec('hw:numa_mem.N',       'numa_mem',       _CELL_MEMORY,                      'The MiB of cell N. Default: equal cells.', '``cpu/numa/cell`` ``@memory``'),
+    ExtraSpec('hw:mem_encryption',   'encryption',     _MEMORY_ENCRYPTION,                'Encryption of the memory of the guest.', 'none'),
     ExtraSpec('hw:cpu_sockets',      'cpu.sockets',    _CPUS,                             'Sockets. The product of sockets, cores and threads must be the number of vCPUs.', '``cpu/topology`` ``@sockets``'),
     ExtraSpec('hw:cpu_cores',        'cpu.cores',      _CPUS,                             'Cores per socket.', '``cpu/topology`` ``@cores``'),
     ExtraSpec('hw:cpu_threads',      'cpu.threads',    _CPUS,                             'Threads per core.', '``cpu/topology`` ``@threads``'),
     ExtraSpec('hw:cpu_max_sockets',  'max.sockets',   _CPUS,                             'Maximum sockets, for images as well.', 'limits the topology'),
     ExtraSpec('hw:cpu_max_cores',    'max.cores',     _CPUS,                             'Maximum cores per socket.', 'limits the topology'),
     ExtraSpec('hw:cpu_max_threads',  'max.threads',   _CPUS,                             'Maximum threads per core.', 'limits the topology'),
-    ExtraSpec('hw:mem_page_size',    'pages',          PageSize(),                        'Memory pages. ``small``: normal pages; ``large``: huge pages of the host; ``any``: the choice of the image, otherwise normal pages.', '``memoryBacking/hugepages``'),
+    ExtraSpec('hw:mem_page_size',    'pages',          PageSize(),                        'Memory pages. ``small``: normal pages; ``large``: huge pages of the host; ``any``: the choice of the image, otherwise normal pages.', 'selects the host; ``memoryBacking/hugepages``'),
     ExtraSpec('hw:watchdog_action',  'watchdog',       _WATCHDOG,                         'Action when the guest does not reset its watchdog; ``disabled``: no watchdog.', '``watchdog`` (i6300esb) ``@action``'),
     ExtraSpec('hw:boot_menu',        'boot_menu',      Flag(),                            'Whether the firmware shows a boot menu.', '``os/bootmenu``'),
     ExtraSpec('hw:tpm_version',      'tpm_version',    _TPM_VERSION,                      'Version of the emulated TPM. Default: no TPM.', 'selects the host; ``tpm/backend`` ``@version``'),
@@ -174,14 +192,20 @@ IMAGE_PROPERTIES: Final = (
     ExtraSpec('os_secure_boot',      'secure_boot',    _SECURE_BOOT,                                          'As ``os:secure_boot``, which it must not contradict.', '``required`` selects the host; ``os/loader`` ``@secure``'),
     ExtraSpec('hw_tpm_version',      'tpm_version',    _TPM_VERSION,                                          'As ``hw:tpm_version``, which it must not contradict.', 'selects the host; ``tpm/backend`` ``@version``'),
     ExtraSpec('hw_tpm_model',        'tpm_model',      _TPM_MODEL,                                            'As ``hw:tpm_model``, which it must not contradict.', 'selects the host; ``tpm`` ``@model``'),
-    ExtraSpec('hw_cpu_policy',       'policy',         _POLICY,                                               'As ``hw:cpu_policy``.', 'none: guests always share them'),
+    ExtraSpec('hw_cpu_policy',       'cpu_policy',     _POLICY,                                               'As ``hw:cpu_policy``, which counts when both are set.', 'selects the host; ``cputune/vcpupin``'),
+    ExtraSpec('hw_cpu_thread_policy', 'cpu_thread_policy', _THREAD_POLICY,                                    'As ``hw:cpu_thread_policy``.', 'selects the host; ``cputune/vcpupin``'),
+    ExtraSpec('hw_emulator_threads_policy', 'emulator_threads', _EMULATOR_POLICY,                             'As ``hw:emulator_threads_policy``.', '``cputune/emulatorpin``'),
+    ExtraSpec('hw_numa_nodes',       'numa_nodes',     Number(1, 64),                                         'As ``hw:numa_nodes``; for flavors without ``hw:numa_*``.', 'selects the host; ``cpu/numa``, ``numatune``'),
+    ExtraSpec('hw_numa_cpus.N',      'numa_cpus',      CpuSet(),                                              'As ``hw:numa_cpus.N``.', '``cpu/numa/cell`` ``@cpus``'),
+    ExtraSpec('hw_numa_mem.N',       'numa_mem',       _CELL_MEMORY,                                          'As ``hw:numa_mem.N``.', '``cpu/numa/cell`` ``@memory``'),
+    ExtraSpec('hw_mem_encryption',   'encryption',     _MEMORY_ENCRYPTION,                                    'As ``hw:mem_encryption``.', 'none'),
     ExtraSpec('hw_cpu_sockets',      'cpu.sockets',    _CPUS,                                                 'As ``hw:cpu_sockets``.', '``cpu/topology`` ``@sockets``'),
     ExtraSpec('hw_cpu_cores',        'cpu.cores',      _CPUS,                                                 'As ``hw:cpu_cores``.', '``cpu/topology`` ``@cores``'),
     ExtraSpec('hw_cpu_threads',      'cpu.threads',    _CPUS,                                                 'As ``hw:cpu_threads``.', '``cpu/topology`` ``@threads``'),
     ExtraSpec('hw_cpu_max_sockets',  'max.sockets',   _CPUS,                                                 'As ``hw:cpu_max_sockets``; the smaller value counts.', 'limits the topology'),
     ExtraSpec('hw_cpu_max_cores',    'max.cores',     _CPUS,                                                 'As ``hw:cpu_max_cores``.', 'limits the topology'),
     ExtraSpec('hw_cpu_max_threads',  'max.threads',   _CPUS,                                                 'As ``hw:cpu_max_threads``.', 'limits the topology'),
-    ExtraSpec('hw_mem_page_size',    'pages',          PageSize(),                                            'As ``hw:mem_page_size``; needs a flavor with ``large`` or ``any``.', '``memoryBacking/hugepages``'),
+    ExtraSpec('hw_mem_page_size',    'pages',          PageSize(),                                            'As ``hw:mem_page_size``; needs a flavor with ``large`` or ``any``.', 'selects the host; ``memoryBacking/hugepages``'),
     ExtraSpec('hw_disk_bus',         'disk_bus',       Choice(('virtio', 'scsi', 'sata', 'usb')),             'Bus of the disks; default ``virtio``.', '``disk/target`` ``@bus``'),
     ExtraSpec('hw_scsi_model',       'scsi_model',     Choice(('virtio-scsi', 'lsilogic', 'lsisas1068')),     'Controller of the bus ``scsi``; default ``virtio-scsi``.', '``controller`` ``@model``'),
     ExtraSpec('hw_vif_model',        'vif_model',      Choice(('virtio', 'e1000', 'e1000e', 'rtl8139', 'vmxnet3')), 'Model of network adapters; default ``virtio``.', '``interface/model`` ``@type``'),

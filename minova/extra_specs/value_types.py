@@ -8,6 +8,8 @@ from typing import Protocol
 
 from oslo_utils import strutils
 
+from minova import cpu_set
+
 #: The page sizes of x86_64 in KiB.
 PAGE_SIZES: Final = (4, 2048, 1 << 20)
 _UNITS: Final = {'': 1, 'KB': 1, 'MB': 1 << 10, 'GB': 1 << 20}
@@ -107,6 +109,32 @@ class Flag:
             return bool(strutils.bool_from_string(text, strict=True))
         except ValueError:
             raise ValueError('must be yes or no.') from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Off:
+    """A boolean that is false; ``reason`` says why it is never true."""
+
+    reason: str
+
+    description = '``no`` (also ``false``, ``0``)'
+
+    def parse(self, text: str) -> bool:
+        """Return False."""
+        if Flag().parse(text):
+            raise ValueError(self.reason)
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class CpuSet:
+    """A set of vCPUs."""
+
+    description = 'vCPUs, such as ``0-3,8,^2``'
+
+    def parse(self, text: str) -> frozenset[int]:
+        """Return the vCPUs."""
+        return cpu_set.parse(text)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,7 +101,9 @@ class MigrateServer(ConductorStep[SelectHostArgs, StepResult]):
         assert prechecked is not None
         assert not isinstance(prechecked, HostFenced)
         instance, dest = uow.instance, prechecked.host
-        if not uow.claim(dest.host, instance.flavor, uow.operation.id):
+        if not uow.claim(
+            dest.host, instance.flavor, uow.operation.id, is_running=True
+        ):
             # The next selection has the new usage, which filters the host.
             uow.enqueue(MigrateServer, args)
             return NoResult()

@@ -15,6 +15,8 @@ class HostReport(base.Object):
     is the overcommit factor of its resource. ``supported_instances`` has
     architecture, hypervisor type and VM mode of each kind of guest that the
     host can run. ``traits`` are those of ``extra_specs.traits``.
+    ``numa_cells`` are those of ``numa.HostCell``. Guests share
+    ``vcpus``; each of ``pcpus`` is for one guest.
     """
 
     VERSION = '1.0'
@@ -30,7 +32,9 @@ class HostReport(base.Object):
     cpu_info: dict[str, Any]
     supported_instances: list[list[str]]
     traits: list[str]
+    numa_cells: list[dict[str, Any]]
     vcpus: int
+    pcpus: int
     memory_mb: int
     disk_gb: int
     reserved_memory_mb: int

@@ -110,7 +110,8 @@ class QemuMigrateData(base.Object):
     ``mode`` is 'live', 'pause' or 'post-copy'. ``config_drive`` is the config
     drive itself, packed, when the destination would build another one.
     ``incremental`` is set by the destination when its disks are overlays of
-    the same image, so that only the overlays are copied.
+    the same image, so that only the overlays are copied. ``cpu_binding`` has
+    the CPUs and NUMA cells of the destination for the guest, which it sets.
     """
 
     VERSION = '1.0'
@@ -121,6 +122,7 @@ class QemuMigrateData(base.Object):
     tls: bool
     config_drive: str | None
     incremental: bool = False
+    cpu_binding: dict[str, Any] | None = None
 
 
 @base.register
@@ -146,5 +148,9 @@ class LiveMigrateData(base.Object):
         """
         if self.qemu is None or prepared.qemu is None:
             return self
-        incremental = prepared.qemu.incremental
-        return self.replace(qemu=self.qemu.replace(incremental=incremental))
+        return self.replace(
+            qemu=self.qemu.replace(
+                incremental=prepared.qemu.incremental,
+                cpu_binding=prepared.qemu.cpu_binding,
+            )
+        )

@@ -23,7 +23,9 @@ class StepAssignment(base.Object):
     step, so its effects must be probed. ``checkpoints`` holds the checkpoints
     already passed, each with the facts saved there; ``nested_steps`` the ids
     of the steps that it may call, by method. ``request_context`` is the
-    context of the request that began the operation.
+    context of the request that began the operation. ``placement`` is where
+    the guest is in the NUMA cells of the host (``numa.Placement``), None for
+    any cell.
     """
 
     VERSION = '1.0'
@@ -47,6 +49,7 @@ class StepAssignment(base.Object):
     seconds_left: float
     instance: instance_object.Instance
     migration: migration_object.Migration | None
+    placement: dict[str, Any] | None
 
 
 @base.register

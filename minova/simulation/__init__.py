@@ -17,6 +17,7 @@ evacuation     the death and the return of a host
 fencing        the fence agent of the hosts, and its sicknesses
 resets         waits for short phases, a compute that crashes
 server_groups  two servers that must be on two hosts
+pinned_guests  guests with CPUs and huge pages of their own, and their check
 scenarios      what a user does: at least one scenario per operation
 invariants     the checks of the invariants
 usage_check    the check of the usage audit

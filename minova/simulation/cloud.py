@@ -357,7 +357,7 @@ def configure() -> None:
             CONF.set_override(name, value, group)
 
 
-_OPTIONS: dict[str | None, dict[str, str | float | bool]] = {
+_OPTIONS: dict[str | None, dict[str, str | float | bool | list[str]]] = {
     None: {'heartbeat_interval': 20.0},
     'api': {'auth_strategy': 'noauth2'},
     'conductor': {
@@ -373,8 +373,15 @@ _OPTIONS: dict[str | None, dict[str, str | float | bool]] = {
     },
     'compute': {
         'compute_driver': 'fake',
+        'cpu_dedicated_set': '0-7,500-507',
+        'cpu_shared_set': '8-499,508-999',
         'shutdown_timeout': 10.0,
     },
-    'fake': {'shutdown_seconds': 1.0, 'migration_seconds': 1.5},
+    'fake': {
+        'shutdown_seconds': 1.0,
+        'migration_seconds': 1.5,
+        'numa_nodes': 2,
+        'huge_pages': ['2048:100000'],
+    },
     'scheduler': {'allow_resize_to_same_host': False},
 }

@@ -28,12 +28,14 @@ from minova.db.queries import hosts
 from minova.db.queries import instances
 from minova.db.queries import operations
 from minova.db.queries import outbox
+from minova.db.queries import placements
 from minova.db.queries import ports
 from minova.db.queries import server_groups
 from minova.engine import begin
 from minova.engine import evacuation
 from minova.engine import notice_buffer
 from minova.engine import outbox_rows
+from minova.engine import placements as engine_placements
 from minova.engine import step_lifecycle
 from minova.engine import unit_of_work
 from minova.flows import admin_password
@@ -130,6 +132,12 @@ MUTANTS: Final = (
     Mutant('allocation-not-released', 'a failed migration keeps its allocation', 'invariant 9',
             _ALL, ('resize_fails', 'live_migrate_fails'),
             ((hosts, 'release', planted_faults.do_nothing),)),
+    Mutant('cpus-given-twice', 'a claim does not see the CPUs of other guests', 'invariant 9',
+            _ALL, ('create_pinned',),
+            ((placements, 'list_placements', planted_faults.return_value([])),)),
+    Mutant('pins-of-old-host', 'a guest that migrates keeps the CPUs of its old host', 'invariant 9',
+            _ALL, ('live_migrate_pinned', 'resize_pinned'),
+            ((engine_placements, 'find', planted_faults.do_nothing),)),
     Mutant('ports-not-released', 'a deleted server keeps its addresses', 'invariant 9',
             _ALL, ('delete', 'force_delete_resizing'),
             ((unit_of_work.UnitOfWork, 'release_ports', planted_faults.do_nothing),)),

@@ -24,6 +24,7 @@ from minova.simulation import cloud as clouds
 from minova.simulation import guest_effects
 from minova.simulation import image_check
 from minova.simulation import invariants
+from minova.simulation import pinned_guests
 from minova.simulation import shelve_check
 from minova.simulation import usage_check
 from minova.simulation.cloud import Cloud
@@ -327,6 +328,7 @@ class Simulator:
         found += invariants.check_host_contents(
             raw, cloud.world, cloud.lost_hosts
         )
+        found += pinned_guests.check(raw, cloud.world, cloud.lost_hosts)
         found += guest_effects.check_guest_effects(
             raw, cloud.world, cloud.lost_hosts
         )

@@ -50,6 +50,8 @@ from minova.simulation.fencing import HANG
 from minova.simulation.fencing import SLOW
 from minova.simulation.guest_effects import SECRET
 from minova.simulation.image_service import OTHER_IMAGE
+from minova.simulation.pinned_guests import boot_two_on_host
+from minova.simulation.pinned_guests import dedicate
 from minova.simulation.resets import crash_host
 from minova.simulation.resets import return_crashed
 from minova.simulation.resets import wait_for_migration
@@ -88,6 +90,7 @@ PREPARATIONS: Final[dict[str, Action]] = {
     'nothing': lambda user: None,
     'active': sequence(boot, settle),
     'apart': sequence(boot_apart, settle),
+    'pinned': sequence(dedicate, boot, settle),
     'with_config_drive': sequence(boot_with_drive, settle),
     'stopped': sequence(boot, settle, act('os-stop'), settle),
     'paused': sequence(boot, settle, act('pause'), settle),
@@ -202,6 +205,14 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('abort_live_migrate',          'abort_live_migrate',  'active',            *_MIGRATING, abort),
     ('force_live_migrate',          'force_live_migrate',  'active',            *_MIGRATING, force),
     ('force_and_abort',             'abort_live_migrate',  'active',            *_MIGRATING, force, abort),
+    ('create_pinned',               'create',              'nothing',           dedicate, boot_two_on_host),
+    ('resize_pinned',               'resize',              'pinned',            _RESIZE),
+    ('resize_pinned_fails',         'resize',              'pinned',            fail_elsewhere('start', hosts=2), _RESIZE),
+    ('resize_pinned_same_host',     'resize',              'pinned',            _SAME_HOST, _RESIZE),
+    ('revert_pinned',               'revert_resize',       'pinned',            _RESIZE, settle, act('revertResize')),
+    ('live_migrate_pinned',         'live_migrate',        'pinned',            _MIGRATE_LIVE),
+    ('evacuate_pinned',             'evacuate',            'pinned',            *evacuate()),
+    ('unshelve_pinned',             'unshelve',            'pinned',            _OFFLOAD, _SHELVE, settle, _UNSHELVE),
     ('evacuate',                    'evacuate',            'active',            *evacuate()),
     ('evacuate_stopped',            'evacuate',            'stopped',           *evacuate()),
     ('evacuate_fails',              'evacuate',            'active',            fail_elsewhere('start', hosts=1), *evacuate()),

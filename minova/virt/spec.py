@@ -13,8 +13,12 @@ def from_instance(
     operation: str,
     generation: int,
     rescue: dict[str, Any] | None = None,
+    placement: dict[str, Any] | None = None,
 ) -> GuestSpec:
-    """Return the GuestSpec of an instance; ``rescue`` is GuestSpec's."""
+    """Return the GuestSpec of an instance.
+
+    ``rescue`` and ``placement`` are GuestSpec's.
+    """
     flavor = instance.flavor
     return GuestSpec(
         uuid=instance.uuid,
@@ -37,6 +41,7 @@ def from_instance(
         config_drive=_config_drive(instance),
         rescue=rescue,
         max_root_gb=flavor.max_root_gb,
+        placement=placement,
     )
 
 

@@ -36,45 +36,53 @@ class AllUp:
         return None
 
 
-class ServerGroupsMixin:
-    """Fifty creates at once, by as many conductors."""
+class CloudMixin:
+    """A database with hosts whose services do not run."""
+
+    hosts = HOSTS
 
     def setUp(self):
         super().setUp()
         self.database = engine.connect(CONF, self.url())
         self.addCleanup(self.database.dispose)
         migrate.sync(self.database)
-        for number in range(HOSTS):
+        for number in range(self.hosts):
             self.database.write(
                 lambda c, number=number: self.register(c, f'host{number:02}')
             )
 
     def register(self, connection, name):
         hosts.register_service(connection, 'nova-compute', name, 'i', '1')
-        hosts.save_host_report(
-            connection,
-            HostReport(
-                host=name,
-                incarnation='i',
-                version='1',
-                address='192.0.2.1',
-                availability_zone='nova',
-                hypervisor_hostname=name,
-                hypervisor_type='fake',
-                hypervisor_version=1,
-                cpu_info={},
-                supported_instances=[['x86_64', 'kvm', 'hvm']],
-                traits=[],
-                vcpus=1000,
-                memory_mb=1000000,
-                disk_gb=100000,
-                reserved_memory_mb=0,
-                reserved_disk_gb=0,
-                cpu_allocation_ratio=1.0,
-                ram_allocation_ratio=1.0,
-                disk_allocation_ratio=1.0,
-            ),
+        hosts.save_host_report(connection, self.report(name))
+
+    def report(self, name):
+        return HostReport(
+            host=name,
+            incarnation='i',
+            version='1',
+            address='192.0.2.1',
+            availability_zone='nova',
+            hypervisor_hostname=name,
+            hypervisor_type='fake',
+            hypervisor_version=1,
+            cpu_info={},
+            supported_instances=[['x86_64', 'kvm', 'hvm']],
+            traits=[],
+            numa_cells=[],
+            vcpus=1000,
+            pcpus=0,
+            memory_mb=1000000,
+            disk_gb=100000,
+            reserved_memory_mb=0,
+            reserved_disk_gb=0,
+            cpu_allocation_ratio=1.0,
+            ram_allocation_ratio=1.0,
+            disk_allocation_ratio=1.0,
         )
+
+
+class ServerGroupsMixin(CloudMixin):
+    """Fifty creates at once, by as many conductors."""
 
     def make_group(self, policy, **rules):
         uuid = clock.uuid4()

@@ -10,9 +10,11 @@ from typing import Final
 
 from minova import exception
 from minova.api.http.request import ApiRequest
+from minova.engine import placements
 from minova.extra_specs import parser
 from minova.images import Image
 from minova.objects.flavor import Flavor
+from minova.objects.instance import Instance
 
 _GIB: Final = 1024**3
 _ZERO_DISK: Final = 'os_compute_api:servers:create:zero_disk_flavor'
@@ -166,6 +168,18 @@ def require_properties_fit(
     """
     _require_memory(int(image_meta.get('min_ram') or 0), flavor)
     _require_satisfiable(image_meta, flavor)
+
+
+def require_same_cells(image: Image, instance: Instance) -> None:
+    """Raise ImageNUMATopologyRebuildConflict for other CPUs or NUMA cells.
+
+    A rebuild keeps the claim of the server on its host.
+    """
+    flavor = instance.flavor
+    if placements.request_of(
+        flavor, image.properties
+    ) != placements.request_of(flavor, instance.image_meta):
+        raise exception.ImageNUMATopologyRebuildConflict
 
 
 def _require_satisfiable(

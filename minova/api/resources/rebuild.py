@@ -38,6 +38,7 @@ def rebuild(request: ApiRequest, server_id: str) -> Document:
 
     def prepare(connection: Connection, instance: Instance) -> RebuildParams:
         boot_images.require_rebuild_fits(request, image, instance.flavor)
+        boot_images.require_same_cells(image, instance)
         if 'metadata' in body:
             checks.require_metadata(
                 connection,

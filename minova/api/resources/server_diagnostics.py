@@ -10,6 +10,8 @@ from minova.api.resources import host_calls
 from minova.api.views import diagnostics as views
 from minova.api.views import Document
 from minova.api.views import topology as topology_views
+from minova.engine import placements
+from minova.numa.placement import Placement
 
 #: The version since which all drivers have the same document.
 _STANDARD_SINCE: Final = 48
@@ -35,8 +37,14 @@ def show_diagnostics(request: ApiRequest, server_id: str) -> Document:
 def show_topology(request: ApiRequest, server_id: str) -> Document:
     """Show the NUMA nodes of a server."""
     instance = host_calls.get_instance(request, server_id)
+    found = request.database.read(
+        lambda connection: placements.find(
+            connection, instance, instance.host, instance.uuid
+        )
+    )
     return topology_views.topology(
         instance,
+        None if found is None else Placement.from_json(found),
         request.allows(_HOST_TOPOLOGY, instance.project_id, instance.user_id),
     )
 

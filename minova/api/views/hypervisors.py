@@ -119,8 +119,8 @@ def _totals(found: list[Hypervisor]) -> Document:
     memory_used = sum(h.memory_mb_used + h.reserved_memory_mb for h in hosts)
     return {
         'count': len(found),
-        'vcpus': sum(host.vcpus for host in hosts),
-        'vcpus_used': sum(host.vcpus_used for host in hosts),
+        'vcpus': sum(host.vcpus + host.pcpus for host in hosts),
+        'vcpus_used': sum(host.vcpus_used + host.pcpus_used for host in hosts),
         'memory_mb': memory,
         'memory_mb_used': memory_used,
         'free_ram_mb': memory - memory_used,

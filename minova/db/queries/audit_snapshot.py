@@ -60,6 +60,7 @@ class InstanceRow:
     shelved_image_id: str | None
     flavor: Flavor
     network_info: list[dict[str, Any]]
+    image_meta: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +74,13 @@ class Allocation:
     vcpus: int
     memory_mb: int
     disk_gb: int
+    pcpus: int = 0
+    placement: dict[str, Any] | None = None
 
     @property
     def resources(self) -> Resources:
         """The allocated resources."""
-        return Resources(self.vcpus, self.memory_mb, self.disk_gb)
+        return Resources(self.vcpus, self.memory_mb, self.disk_gb, self.pcpus)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,7 @@ class HostRow:
     hypervisor_hostname: str
     used: Resources
     allocated: Resources
+    numa_cells: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,6 +249,7 @@ def _hosts(connection: Connection) -> Iterator[HostRow]:
             hypervisor_hostname=row['hypervisor_hostname'],
             used=_resources(row, '{}_used'),
             allocated=_resources(row, 'sum_{}'),
+            numa_cells=row['numa_cells'],
         )
 
 

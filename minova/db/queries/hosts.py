@@ -21,7 +21,6 @@ from minova import clock
 from minova.db import tables
 from minova.db import types
 from minova.db.connections.engine import Connection
-from minova.objects.flavor import Flavor
 from minova.objects.host import HostReport
 
 #: The incarnation of a compute that has to register again.
@@ -33,19 +32,16 @@ _v = tables.services
 
 
 class Resources(NamedTuple):
-    """vCPUs, MiB of memory and GiB of disk: of a flavor or in use."""
+    """Shared vCPUs, MiB of memory, GiB of disk and dedicated CPUs."""
 
     vcpus: int
     memory_mb: int
     disk_gb: int
-
-    @classmethod
-    def of_flavor(cls, flavor: Flavor) -> 'Resources':
-        """Return the resources that a flavor needs."""
-        return cls(flavor.vcpus, flavor.memory_mb, flavor.disk_gb)
+    pcpus: int = 0
 
     def __str__(self) -> str:
-        return f'{self.vcpus} vcpus, {self.memory_mb} MiB, {self.disk_gb} GiB'
+        text = f'{self.vcpus} vcpus, {self.memory_mb} MiB, {self.disk_gb} GiB'
+        return f'{text}, {self.pcpus} pcpus' if self.pcpus else text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +87,9 @@ class Host:
     cpu_info: dict[str, object]
     supported_instances: list[list[str]]
     traits: list[str]
+    numa_cells: list[dict[str, Any]]
     vcpus: int
+    pcpus: int
     memory_mb: int
     disk_gb: int
     reserved_memory_mb: int
@@ -100,6 +98,7 @@ class Host:
     ram_allocation_ratio: float
     disk_allocation_ratio: float
     vcpus_used: int
+    pcpus_used: int
     memory_mb_used: int
     disk_gb_used: int
     created_at: datetime.datetime
@@ -281,6 +280,7 @@ def save_host_report(connection: Connection, report: HostReport) -> None:
             uuid=clock.uuid4(),
             availability_zone=values['configured_zone'],
             vcpus_used=0,
+            pcpus_used=0,
             memory_mb_used=0,
             disk_gb_used=0,
             created_at=values['updated_at'],
@@ -308,6 +308,7 @@ def _claim() -> sa.Update:
     vcpus = _h.c.vcpus_used + sa.bindparam('more_vcpus')
     memory_mb = _h.c.memory_mb_used + sa.bindparam('more_memory_mb')
     disk_gb = _h.c.disk_gb_used + sa.bindparam('more_disk_gb')
+    pcpus = _h.c.pcpus_used + sa.bindparam('more_pcpus')
     return (
         sa.update(_h)
         .where(
@@ -315,9 +316,13 @@ def _claim() -> sa.Update:
             vcpus <= _h.c.vcpus * _h.c.cpu_allocation_ratio,
             memory_mb <= memory * _h.c.ram_allocation_ratio,
             disk_gb <= disk * _h.c.disk_allocation_ratio,
+            pcpus <= _h.c.pcpus,
         )
         .values(
-            vcpus_used=vcpus, memory_mb_used=memory_mb, disk_gb_used=disk_gb
+            vcpus_used=vcpus,
+            memory_mb_used=memory_mb,
+            disk_gb_used=disk_gb,
+            pcpus_used=pcpus,
         )
     )
 
@@ -336,6 +341,7 @@ _RELEASE = (
         vcpus_used=_h.c.vcpus_used - sa.bindparam('less_vcpus'),
         memory_mb_used=_h.c.memory_mb_used - sa.bindparam('less_memory_mb'),
         disk_gb_used=_h.c.disk_gb_used - sa.bindparam('less_disk_gb'),
+        pcpus_used=_h.c.pcpus_used - sa.bindparam('less_pcpus'),
     )
 )
 _TRANSFER = sa.update(_a).where(
@@ -350,10 +356,13 @@ def claim(
     host: str,
     instance_uuid: str,
     consumer: str,
-    flavor: Flavor,
+    wanted: Resources,
 ) -> bool:
-    """Allocate a flavor on a host; False if its capacity does not suffice."""
-    wanted = Resources.of_flavor(flavor)
+    """Allocate resources of a host; False if its capacity does not suffice.
+
+    The row of the host is locked until the transaction ends, so that a
+    placement can follow (``placements.set_placement``).
+    """
     more = {
         f'more_{name}': number for name, number in wanted._asdict().items()
     }
@@ -370,10 +379,12 @@ def _insert_allocation(
     instance_uuid: str,
     consumer: str,
     resources: Resources,
+    placement: dict[str, Any] | None = None,
 ) -> None:
     connection.execute(
         _INSERT_ALLOCATION,
         {
+            'placement': placement,
             'host': host,
             'instance_uuid': instance_uuid,
             'consumer': consumer,
@@ -392,17 +403,21 @@ def set_allocation(
 ) -> None:
     """Record an allocation without a check of the host's capacity.
 
-    The allocation replaces the consumer's earlier one; the host's usage is
-    recomputed.
+    The allocation replaces the consumer's earlier one, whose placement it
+    keeps; the host's usage is recomputed.
     """
-    _lock(connection, host)
+    lock(connection, host)
     mine = (
         _a.c.host == host,
         _a.c.instance_uuid == instance_uuid,
         _a.c.consumer == consumer,
     )
+    query = sa.select(_a.c.placement).where(*mine)
+    placement = connection.execute(query).scalar()
     connection.execute(sa.delete(_a).where(*mine))
-    _insert_allocation(connection, host, instance_uuid, consumer, resources)
+    _insert_allocation(
+        connection, host, instance_uuid, consumer, resources, placement
+    )
     recompute_usage(connection, host)
 
 
@@ -412,7 +427,7 @@ def recompute_usage(connection: Connection, host: str) -> None:
     The row is locked before the allocations are read, so that concurrent
     claims and releases apply to the new sums.
     """
-    _lock(connection, host)
+    lock(connection, host)
     sums = [
         sa.func.coalesce(sa.func.sum(_a.c[name]), 0).label(f'{name}_used')
         for name in Resources._fields
@@ -423,7 +438,8 @@ def recompute_usage(connection: Connection, host: str) -> None:
     connection.execute(sa.update(_h).where(_h.c.host == host).values(**values))
 
 
-def _lock(connection: Connection, host: str) -> None:
+def lock(connection: Connection, host: str) -> None:
+    """Lock the row of a host until the transaction ends."""
     query = sa.select(_h.c.id).where(_h.c.host == host).with_for_update()
     connection.execute(query).first()
 

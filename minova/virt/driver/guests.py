@@ -34,7 +34,8 @@ class GuestSpec:
     distinguish a stale guest from a current one. ``config_drive`` is None for
     a guest without one. ``rescue`` describes the rescue image with
     ``image_id``, ``name`` and ``disk_format``; None for a guest that boots its
-    own root disk.
+    own root disk. ``placement`` is where the guest is in the NUMA cells of the
+    host, as ``numa.Placement`` encodes it; None for any cell.
     """
 
     uuid: str
@@ -62,6 +63,7 @@ class GuestSpec:
     rescue: dict[str, Any] | None = None
     #: The GiB that are claimed for the root disk; 0 if unknown.
     max_root_gb: int = 0
+    placement: dict[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ class Inventory:
     ``supported_instances`` are the architecture, hypervisor type and VM mode
     of each kind of guest that the host can run, emulated or not. ``traits``
     are those of ``extra_specs.traits`` that the host has.
+    ``numa_cells`` has all CPUs of each cell, as ``numa.HostCell`` encodes it.
     """
 
     hypervisor_hostname: str
@@ -25,6 +26,7 @@ class Inventory:
     disk_gb: int
     supported_instances: tuple[tuple[str, str, str], ...]
     traits: tuple[str, ...] = ()
+    numa_cells: tuple[dict[str, Any], ...] = ()
 
 
 class HostInterface(Protocol):

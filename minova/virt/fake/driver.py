@@ -8,6 +8,7 @@ import socket
 
 from minova import exception
 from minova.conf import CONF
+from minova.numa import host_cells
 from minova.objects.diagnostics import CpuDiagnostics
 from minova.objects.diagnostics import Diagnostics
 from minova.objects.diagnostics import DiskDiagnostics
@@ -61,6 +62,16 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeSnapshots, FakeLiveMigration):
                 for hypervisor in ('fake', 'qemu', 'kvm')
             ),
             traits=tuple(CONF.fake.traits),
+            numa_cells=tuple(
+                cell.to_json()
+                for cell in host_cells.divide(
+                    CONF.fake.vcpus,
+                    CONF.fake.memory_mb,
+                    CONF.fake.numa_nodes,
+                    CONF.fake.threads_per_core,
+                    host_cells.parse_pages(CONF.fake.huge_pages),
+                )
+            ),
         )
 
     @fault_injectable

@@ -28,6 +28,7 @@ xml                the XML of a guest
 xml_devices        the parts that extra specs and image properties change
 firmware           UEFI firmware: its choice and its elements
 tpm                the element of the emulated TPM
+xml_placement      the parts that bind a guest to CPUs and NUMA cells
 xml_elements       elements whose content is always valid XML
 connection         the connection to libvirt
 connection_attempt one attempt to open it

@@ -9,8 +9,10 @@ import libvirt
 from oslo_log import log as logging
 
 from minova import clock
+from minova import cpu_set
 from minova import exception
 from minova.extra_specs import traits
+from minova.numa.host_cells import HostCell
 from minova.virt.driver import Inventory
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.errors import error_message
@@ -51,6 +53,9 @@ class Host:
                 disk_gb=self._disk_gb(),
                 supported_instances=self._supported_instances(capabilities),
                 traits=self._traits(conn),
+                numa_cells=tuple(
+                    cell.to_json() for cell in self._numa_cells(capabilities)
+                ),
             )
         except libvirt.libvirtError as error:
             raise exception.GuestFailed(
@@ -115,8 +120,49 @@ class Host:
         """Return the traits of the host, here all: guests are not real."""
         return traits.ALL
 
+    def _numa_cells(self, capabilities: str) -> tuple[HostCell, ...]:
+        """Return the cells of the machine."""
+        return parse_numa_cells(capabilities)
+
     def _disk_gb(self) -> int:
         return shutil.disk_usage(self._directory).total // (1 << 30)
+
+
+def parse_numa_cells(capabilities: str) -> tuple[HostCell, ...]:
+    """Return the NUMA cells in libvirt's capabilities.
+
+    A machine without NUMA has one. The normal pages of a cell, the first of
+    libvirt's, are no huge pages.
+    """
+    root = ElementTree.fromstring(capabilities)  # noqa: S314  libvirt's
+    return tuple(
+        _numa_cell(cell)
+        for cell in root.iterfind('./host/topology/cells/cell')
+    )
+
+
+def _numa_cell(cell: ElementTree.Element) -> HostCell:
+    cpus = cell.findall('./cpus/cpu')
+    siblings = {
+        cpu_set.parse(str(cpu.get('siblings')))
+        for cpu in cpus
+        if cpu.get('siblings')
+    }
+    pages = {
+        int(str(one.get('size'))): int(one.text or 0)
+        for one in cell.findall('pages')
+    }
+    return HostCell(
+        id=int(str(cell.get('id'))),
+        cpus=frozenset(int(str(cpu.get('id'))) for cpu in cpus),
+        memory_mb=int(cell.findtext('memory') or 0) // 1024,
+        siblings=tuple(
+            sorted((one for one in siblings if len(one) > 1), key=sorted)
+        ),
+        pages={
+            size: count for size, count in pages.items() if size != min(pages)
+        },
+    )
 
 
 def cpu_info(capabilities: str, arch: str) -> dict[str, Any]:

@@ -24,12 +24,14 @@ from xml.etree import ElementTree
 
 from minova.extra_specs import parser
 from minova.extra_specs.parser import GuestRequirements
+from minova.numa.placement import Placement
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import firmware as uefi
 from minova.virt.libvirt import network_filters
 from minova.virt.libvirt import spice
 from minova.virt.libvirt import tpm
 from minova.virt.libvirt import xml_devices
+from minova.virt.libvirt import xml_placement
 from minova.virt.libvirt.firmware import Firmware
 from minova.virt.libvirt.xml_devices import DirectKernelBoot
 from minova.virt.libvirt.xml_elements import add as _add
@@ -56,7 +58,8 @@ class GuestProfile:
     statistics in seconds, 0 for none. ``pcie_ports`` is the number of ports
     for PCIe devices, 0 to let libvirt choose. ``firmware`` is the file that a
     guest boots, None for that of QEMU. ``uefi`` has the firmware for guests
-    that require UEFI, None where this has no effect. ``emulated`` has the
+    that require UEFI, None where this has no effect. ``shared_cpus`` are the
+    CPUs of guests without dedicated ones, None for all. ``emulated`` has the
     profiles of guests with other architectures.
     """
 
@@ -71,6 +74,7 @@ class GuestProfile:
     cache: str | None = None
     stats_period: int = 10
     pcie_ports: int = 0
+    shared_cpus: str | None = None
     emulated: 'Mapping[str, GuestProfile]' = dataclasses.field(
         default_factory=dict
     )
@@ -133,9 +137,7 @@ def domain_xml(
         _leaf(root, 'title', spec.title)
     _add(root, 'metadata').append(_metadata_element(spec, f'{{{NAMESPACE}}}'))
     _leaf(root, 'memory', spec.memory_mb, unit='MiB')
-    xml_devices.add_memory_backing(root, requirements)
-    _leaf(root, 'vcpu', spec.vcpus)
-    xml_devices.add_cpu_tuning(root, requirements)
+    _add_processors(root, spec, requirements, profile)
     machine = _choose_machine(requirements, profile)
     _add_os(root, requirements, profile, machine, boot)
     if firmware is not None:
@@ -306,6 +308,28 @@ def _choose_profile(
     return profile.emulated.get(str(requirements.architecture), profile)
 
 
+def _add_processors(
+    root: ElementTree.Element,
+    spec: GuestSpec,
+    requirements: GuestRequirements,
+    profile: GuestProfile,
+) -> None:
+    """Add vCPUs and memory pages, and where both are on the host."""
+    placement = None
+    if spec.placement is not None:
+        placement = Placement.from_json(spec.placement)
+    shared = profile.shared_cpus
+    xml_placement.add_memory_backing(root, requirements, placement)
+    xml_placement.add_vcpus(root, spec.vcpus, placement, shared)
+    tuning = xml_devices.add_cpu_tuning(root, requirements)
+    if placement is not None:
+        policy = requirements.emulator_threads
+        xml_placement.add_pins(tuning, placement, policy, shared)
+        xml_placement.add_numa_tuning(root, placement)
+    if not len(tuning):
+        root.remove(tuning)
+
+
 def _choose_machine(
     requirements: GuestRequirements, profile: GuestProfile
 ) -> str | None:
@@ -354,6 +378,7 @@ def _add_cpu(
         cpu.set('match', 'exact')
         _leaf(cpu, 'model', profile.cpu_model, fallback='forbid')
     xml_devices.add_topology(cpu, requirements)
+    xml_placement.add_cells(cpu, requirements)
 
 
 def _add_clock(root: ElementTree.Element, profile: GuestProfile) -> None:

@@ -27,33 +27,20 @@ class DirectKernelBoot:
     ramdisk: str | None
 
 
-def add_memory_backing(
-    root: ElementTree.Element, requirements: GuestRequirements
-) -> None:
-    """Add huge pages; without a size, of the host's default size."""
-    if requirements.pages is None:
-        return
-    pages = add(add(root, 'memoryBacking'), 'hugepages')
-    if isinstance(requirements.pages, int):
-        add(pages, 'page', size=requirements.pages, unit='KiB')
-
-
 def add_cpu_tuning(
     root: ElementTree.Element, requirements: GuestRequirements
-) -> None:
-    """Add the guest's share of the host's processors."""
+) -> ElementTree.Element:
+    """Add the guest's share of the host's processors; return the element."""
     limits = {
         'shares': requirements.cpu_shares,
         'period': requirements.cpu_period,
         'quota': requirements.cpu_quota,
     }
-    given = {
-        name: value for name, value in limits.items() if value is not None
-    }
-    if given:
-        tuning = add(root, 'cputune')
-        for name, value in given.items():
+    tuning = add(root, 'cputune')
+    for name, value in limits.items():
+        if value is not None:
             add_text(tuning, name, value)
+    return tuning
 
 
 def add_os(

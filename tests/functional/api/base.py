@@ -170,9 +170,13 @@ class ApiTestCase(base.TestCase):
     """
 
     hosts = ('a', 'b')
+    #: The options of the hosts, by group.
+    options = {}
 
     def setUp(self):
         super().setUp()
+        for group, values in self.options.items():
+            self.config(group, **values)
         self.config('api', auth_strategy='noauth2')
         # A test of quotas sets its own.
         self.config('quota', instances=-1, cores=-1, ram=-1)

@@ -33,9 +33,9 @@ class ExtraSpecsTest(base.ApiTestCase):
     def test_specs_are_validated_since_2_86(self):
         admin = self.admin.at_version('2.86')
         for specs, text in (
-            ({'cpu_policy': 'dedicated'}, 'does not track'),
+            ({'cpu_policy': 'mixed'}, 'Use dedicated or shared'),
             ({'cpu_sockets': '0'}, '1 to 65535'),
-            ({'numa_nodes': '2'}, 'is not supported in this release'),
+            ({'numa_distances': '2'}, 'is not supported in this release'),
         ):
             self.assert_refused(400, text, self.set_extra_spec(admin, **specs))
             ((name, value),) = specs.items()

@@ -103,6 +103,8 @@ class TopologyTest(base.ApiTestCase):
 
     hosts = ('a',)
 
+    options = {'fake': {'numa_nodes': 2, 'huge_pages': ['2048:1000']}}
+
     def topology(self, uuid, client=None):
         reply = (
             (client or self.user)
@@ -141,8 +143,9 @@ class TopologyTest(base.ApiTestCase):
         self.assertEqual(
             {'nodes': [node], 'pagesize_kb': 2048}, self.topology(uuid)
         )
+        node |= {'cpu_pinning': {}, 'host_node': 0}
         self.assertEqual(
-            {'nodes': [node | {'cpu_pinning': {}}], 'pagesize_kb': 2048},
+            {'nodes': [node], 'pagesize_kb': 2048},
             self.topology(uuid, self.admin),
         )
 

@@ -9,6 +9,8 @@ from minova.audit import repair
 from minova.audit.findings import Severity
 from minova.db.queries.audit_snapshot import UnfinishedEvent
 from minova.db.queries.hosts import Resources
+from minova.numa.placement import PlacedCell
+from minova.numa.placement import Placement
 from minova.objects.operation_params import SnapshotParams
 from minova.objects.operation_params import UnconfirmedResizeParams
 from minova.objects.snapshot_image import SnapshotImage
@@ -276,6 +278,14 @@ def _oversized(it):
     it.allocations[index] = dataclasses.replace(one, vcpus=7)
 
 
+def _on_unknown_cpus(it):
+    (one,) = [one for one in it.allocations if one.consumer == 'active']
+    index = it.allocations.index(one)
+    cell = PlacedCell(0, (0,), (3,), 512)
+    placement = Placement((cell,), is_dedicated=True).to_json()
+    it.allocations[index] = dataclasses.replace(one, placement=placement)
+
+
 def _without_steps(it):
     it.steps = [s for s in it.steps if s.operation_id != 'create']
 
@@ -376,6 +386,7 @@ FAULTS = {
     'allocation_missing': _without_allocation,
     'allocation_orphan': lambda it: it.allocate('active', 'b', 'ended'),
     'allocation_mismatch': _oversized,
+    'placement_invalid': _on_unknown_cpus,
     'host_usage_mismatch': lambda it: it.host_usage.update(
         a=Resources(1, 2, 3)
     ),

@@ -46,6 +46,8 @@ class NamesTest(ParserTestCase):
     def test_every_row_has_an_effect_or_is_marked(self):
         parts = {'cpu', 'max', 'disk', 'inbound', 'outbound'}
         fields = set(parser.GuestRequirements.__dataclass_fields__)
+        # ``extra_specs.numa`` combines them.
+        fields |= {'cpu_policy', 'numa_nodes', 'numa_cpus', 'numa_mem'}
         for spec in (*table.EXTRA_SPECS, *table.IMAGE_PROPERTIES):
             known = spec.field.partition('.')[0] in parts | fields
             self.assertEqual(
@@ -73,7 +75,7 @@ class NamesTest(ParserTestCase):
 
     def test_unknown_names_of_ours(self):
         for name in (
-            'hw:numa_nodes',
+            'hw:numa_cpus.N',
             'hw:',
             'quota:memory_limit',
             'hw_rng:speed',
@@ -85,10 +87,13 @@ class NamesTest(ParserTestCase):
         self.refused('hw_rng:allowed', {'hw_rng:speed': '1'})
 
     def test_impossible_requirements(self):
-        for policy in ('dedicated', 'mixed'):
-            self.refused('does not track', {'hw:cpu_policy': policy})
-            self.refused('does not track', {}, {'hw_cpu_policy': policy})
+        self.refused('Use dedicated or shared', {'hw:cpu_policy': 'mixed'})
+        self.refused('Use dedicated', {}, {'hw_cpu_policy': 'mixed'})
         self.granted({'hw:cpu_policy': 'shared'})
+        self.refused('can stop its host', {'hw:cpu_realtime': 'yes'})
+        self.granted({'hw:cpu_realtime': 'no'})
+        self.refused('cannot migrate', {'hw:mem_encryption': 'true'})
+        self.refused('cannot migrate', {}, {'hw_mem_encryption': 'true'})
 
     def test_names_of_architectures(self):
         for given, name in (

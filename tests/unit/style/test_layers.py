@@ -18,6 +18,7 @@ BASE_MODULES = {
     'clock',
     'conf',
     'context',
+    'cpu_set',
     'exception',
     'json_bodies',
     'lockfile',
@@ -44,6 +45,7 @@ MAY_USE = {
         'images',
         'network',
         'notifications',
+        'numa',
         'objects',
         'policy',
         'quotas',
@@ -68,8 +70,24 @@ MAY_USE = {
     # It compares what the database and the hosts report and repairs by means
     # of operations; it reaches hosts through the contract, never a hypervisor
     # or a service, so that a simulation or a test can call it.
-    'audit': {'db', 'engine', 'images', 'notifications', 'objects', 'rpc'},
-    'compute': {'flows', 'images', 'objects', 'rpc', 'serving', 'virt'},
+    'audit': {
+        'db',
+        'engine',
+        'images',
+        'notifications',
+        'numa',
+        'objects',
+        'rpc',
+    },
+    'compute': {
+        'flows',
+        'images',
+        'numa',
+        'objects',
+        'rpc',
+        'serving',
+        'virt',
+    },
     'conductor': {
         'db',
         'engine',
@@ -77,6 +95,7 @@ MAY_USE = {
         'flows',
         'network',
         'notifications',
+        'numa',
         'objects',
         'rpc',
     },
@@ -90,6 +109,7 @@ MAY_USE = {
         'flows',
         'network',
         'notifications',
+        'numa',
         'objects',
         'rpc',
     },
@@ -101,6 +121,8 @@ MAY_USE = {
     'images': {'identity'},
     'network': {'db', 'identity', 'quotas'},
     'notifications': {'db', 'objects', 'rpc'},
+    # NUMA cells of hosts, and the placement of guests in them.
+    'numa': {'extra_specs'},
     'objects': set(),
     'policy': set(),
     'quotas': {'db', 'objects'},
@@ -129,6 +151,7 @@ MAY_USE = {
     'virt': {
         'extra_specs',
         'images.qcow2',
+        'numa',
         'objects',
         'serving.acceptor',
         'serving.certificate',

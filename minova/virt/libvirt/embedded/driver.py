@@ -10,6 +10,7 @@ The guests have no processors, no memory and no operating system, so they obey
 at once.
 """
 
+import dataclasses
 import os
 import urllib.parse
 
@@ -73,7 +74,10 @@ def _build_driver(
 ) -> LibvirtDriver:
     disks = EmbeddedDisks(store, host)
     handover = Handover(host, store)
-    domains = Guests(connection, disks, xml.PROFILES['test'])
+    profile = dataclasses.replace(
+        xml.PROFILES['test'], shared_cpus=CONF.compute.cpu_shared_set
+    )
+    domains = Guests(connection, disks, profile)
     guests = EmbeddedGuests(host, store, connection, domains, handover)
     connection.get()
     guests.apply_all_due()

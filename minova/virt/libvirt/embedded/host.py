@@ -5,6 +5,8 @@ import libvirt
 
 from minova import clock
 from minova.conf import CONF
+from minova.numa import host_cells
+from minova.numa.host_cells import HostCell
 from minova.virt.libvirt.connection import Connection
 from minova.virt.libvirt.embedded.guests import EmbeddedGuests
 from minova.virt.libvirt.embedded.host_lock import HostLock
@@ -63,6 +65,17 @@ class EmbeddedHost(Host):
             (architecture, hypervisor, 'hvm')
             for architecture in ('x86_64', 'i686')
             for hypervisor in ('test', 'qemu', 'kvm')
+        )
+
+    def _numa_cells(self, capabilities: str) -> tuple[HostCell, ...]:
+        # The test driver has cells of its own.
+        options = CONF.libvirt
+        return host_cells.divide(
+            options.embedded_vcpus,
+            options.embedded_memory_mb,
+            options.embedded_numa_nodes,
+            options.embedded_threads_per_core,
+            host_cells.parse_pages(options.embedded_huge_pages),
         )
 
     def _disk_gb(self) -> int:

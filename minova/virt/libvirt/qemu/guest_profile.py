@@ -46,6 +46,7 @@ def from_config(host_config: HostConfig) -> xml.GuestProfile:
         stats_period=options.mem_stats_period_seconds,
         pcie_ports=options.num_pcie_ports,
         uefi=firmware_descriptors.find(),
+        shared_cpus=CONF.compute.cpu_shared_set,
     )
     return dataclasses.replace(native, emulated=_emulated_profiles(native))
 

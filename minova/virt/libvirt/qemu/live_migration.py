@@ -87,10 +87,14 @@ class QemuLiveMigration(LiveMigrationChecks):
         uuid = spec.uuid
         self._filters.ensure(uuid, spec.nics)
         networks.ensure_reservations(self._connection, uuid, spec.nics)
+        qemu = _require_qemu(uuid, migrate_data).replace(
+            cpu_binding=migration_xml.cpu_binding(
+                spec, CONF.compute.cpu_shared_set
+            )
+        )
         if not migrate_data.block_migration:
             self._disks.require_shared(uuid)
-            return migrate_data
-        qemu = _require_qemu(uuid, migrate_data)
+            return migrate_data.replace(qemu=qemu)
         migration_plan.require_safe(self._disks, spec, qemu)
         # libvirt copies a whole disk unless both ends are overlays of the
         # same image.
@@ -197,6 +201,7 @@ class QemuLiveMigration(LiveMigrationChecks):
                 path_map,
                 dest.emulator,
                 dest.vnc_listen,
+                qemu.cpu_binding,
             )
             for flags in (
                 libvirt.VIR_DOMAIN_XML_SECURE,

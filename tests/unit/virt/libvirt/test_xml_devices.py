@@ -61,6 +61,11 @@ BESIDE = {
         for way in ('read', 'write', 'total')
         for what in ('bytes', 'iops')
     },
+    **{
+        f'hw{sign}{name}': {f'hw{sign}cpu_policy': 'dedicated'}
+        for sign in ':_'
+        for name in ('cpu_thread_policy', 'emulator_threads_policy')
+    },
     'hw_mem_page_size': {'hw:mem_page_size': 'any'},
     'os:secure_boot': {'hw_firmware_type': 'uefi'},
     'os_secure_boot': {'hw_firmware_type': 'uefi'},
@@ -290,8 +295,8 @@ class WrittenTest(base.TestCase):
 
     def test_unsupported_specs_are_ignored_for_old_guests(self):
         strange = {
-            'hw:cpu_policy': 'dedicated',
-            'hw:numa_nodes': '2',
+            'hw:cpu_policy': 'mixed',
+            'hw:numa_nodes': '3',
             'quota:cpu_shares': 'many',
             'hw:cpu_cores': '3',
         }
