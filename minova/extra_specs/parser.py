@@ -86,6 +86,10 @@ class GuestRequirements:
     scsi_model: str = 'virtio-scsi'
     vif_model: str = 'virtio'
     video_model: str = 'virtio'
+    video_ram: int | None = None
+    multiqueue: bool = False
+    input_bus: str | None = None
+    pointer_model: str | None = None
     agent: bool = True
     kernel_id: str | None = None
     ramdisk_id: str | None = None
@@ -237,6 +241,7 @@ class _Builder:
             self._add_error,
         )
         plain |= self._kernel()
+        plain['video_ram'] = self._video_ram()
         return GuestRequirements(
             **plain
             | {
@@ -356,6 +361,28 @@ class _Builder:
             return None
         return Bandwidth(**parts) if parts else None
 
+    def _video_ram(self) -> int | None:
+        """Return the MiB of video memory; None for the model's default."""
+        wanted, limit = (
+            self._image.get('video.ram'),
+            self._flavor.get('video.max'),
+        )
+        if wanted is None:
+            return None
+        if limit is None or wanted > limit:
+            self._add_error(
+                f'The image property hw_video_ram={wanted} is more than '
+                f'hw_video:ram_max_mb={limit or 0} of the flavor.'
+            )
+            return None
+        if self._image.get('video_model') not in _MODELS_WITH_MEMORY:
+            self._add_error(
+                'The image property hw_video_ram needs hw_video_model='
+                f'{", ".join(_MODELS_WITH_MEMORY)}.'
+            )
+            return None
+        return int(wanted)
+
     def _kernel(self) -> dict[str, None]:
         """Return the values that have no effect without a kernel."""
         if 'kernel_id' in self._values:
@@ -366,6 +393,8 @@ class _Builder:
         return {'ramdisk_id': None, 'command_line': None}
 
 
+#: Other models have no video memory, or one of a fixed size.
+_MODELS_WITH_MEMORY: Final = ('vga', 'cirrus', 'qxl', 'bochs', 'vmvga')
 _DIRECTIONS: Final = ('read', 'write')
 
 

@@ -160,6 +160,7 @@ def domain_xml(
     for nic in spec.nics:
         _add_interface(devices, nic, requirements)
     _add_serial(devices, console_log)
+    xml_devices.add_inputs(devices, requirements)
     _add_graphics(devices, vnc_listen, has_spice and profile.is_x86)
     xml_devices.add_video(devices, requirements)
     xml_devices.add_guest_agent(devices, requirements)
@@ -435,6 +436,7 @@ def _add_interface(
         _add_user_network(device, nic)
     network_filters.add_filter(device, nic)
     _add(device, 'model', type=requirements.vif_model)
+    xml_devices.add_queues(device, requirements)
     if nic.get('mtu'):
         _add(device, 'mtu', size=nic['mtu'])
     xml_devices.add_bandwidth(device, requirements)

@@ -15,6 +15,8 @@ from minova.extra_specs.parser import GuestRequirements
 from minova.virt.libvirt.xml_elements import add
 from minova.virt.libvirt.xml_elements import add_text
 
+#: The queues that a tap device of Linux has at most.
+_MAX_QUEUES: Final = 256
 #: The machine types with PCI Express.
 _HAS_PCIE: Final = re.compile(r'(pc-)?q35|virt')
 
@@ -153,7 +155,37 @@ def add_video(
     devices: ElementTree.Element, requirements: GuestRequirements
 ) -> None:
     """Add the graphics adapter."""
-    add(add(devices, 'video'), 'model', type=requirements.video_model)
+    model = add(add(devices, 'video'), 'model', type=requirements.video_model)
+    if requirements.video_ram is not None:
+        model.set('vram', str(requirements.video_ram * 1024))
+
+
+def add_inputs(
+    devices: ElementTree.Element, requirements: GuestRequirements
+) -> None:
+    """Add a tablet and a keyboard, as the image asks for them."""
+    bus = requirements.input_bus
+    if bus is not None:
+        add(devices, 'input', type='tablet', bus=bus)
+        add(devices, 'input', type='keyboard', bus=bus)
+    elif requirements.pointer_model == 'usbtablet':
+        add(devices, 'input', type='tablet', bus='usb')
+
+
+def add_queues(
+    device: ElementTree.Element, requirements: GuestRequirements
+) -> None:
+    """Add a queue for each vCPU to a virtio network adapter.
+
+    QEMU's user network has one queue.
+    """
+    is_able = requirements.vif_model == 'virtio' and device.get('type') != (
+        'user'
+    )
+    topology = requirements.topology
+    vcpus = topology.sockets * topology.cores * topology.threads
+    if requirements.multiqueue and is_able and vcpus > 1:
+        add(device, 'driver', queues=min(vcpus, _MAX_QUEUES))
 
 
 def add_guest_agent(

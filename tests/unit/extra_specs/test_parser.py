@@ -44,7 +44,7 @@ class NamesTest(ParserTestCase):
             self.assertEqual(sorted(set(names)), sorted(names))
 
     def test_every_row_has_an_effect_or_is_marked(self):
-        parts = {'cpu', 'max', 'disk', 'inbound', 'outbound'}
+        parts = {'cpu', 'max', 'disk', 'inbound', 'outbound', 'video'}
         fields = set(parser.GuestRequirements.__dataclass_fields__)
         # ``extra_specs.numa`` combines them.
         fields |= {'cpu_policy', 'numa_nodes', 'numa_cpus', 'numa_mem'}
@@ -79,7 +79,7 @@ class NamesTest(ParserTestCase):
             'hw:',
             'quota:memory_limit',
             'hw_rng:speed',
-            'hw_video:ram_max_mb',
+            'hw_video:ram_min_mb',
             'pci_passthrough:alias',
             'os:secure_boot',
         ):
@@ -94,6 +94,14 @@ class NamesTest(ParserTestCase):
         self.granted({'hw:cpu_realtime': 'no'})
         self.refused('cannot migrate', {'hw:mem_encryption': 'true'})
         self.refused('cannot migrate', {}, {'hw_mem_encryption': 'true'})
+
+    def test_video_memory(self):
+        flavor = {'hw_video:ram_max_mb': '16'}
+        image = {'hw_video_ram': '16', 'hw_video_model': 'vga'}
+        self.assertEqual(16, self.granted(flavor, image).video_ram)
+        self.refused('ram_max_mb=0 of the flavor', {}, image)
+        self.refused('16 of the', flavor, image | {'hw_video_ram': '17'})
+        self.refused('needs hw_video_model', flavor, {'hw_video_ram': '16'})
 
     def test_names_of_architectures(self):
         for given, name in (

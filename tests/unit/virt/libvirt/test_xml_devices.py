@@ -71,6 +71,10 @@ BESIDE = {
     'os_secure_boot': {'hw_firmware_type': 'uefi'},
     'hw:tpm_model': {'hw:tpm_version': '2.0'},
     'hw_tpm_model': {'hw:tpm_version': '2.0'},
+    'hw_video_ram': {
+        'hw_video:ram_max_mb': '65536',
+        'hw_video_model': 'vga',
+    },
     'hw_scsi_model': {'hw_disk_bus': 'scsi'},
     'ramdisk_id': {'kernel_id': 'kernel'},
     'os_command_line': {'kernel_id': 'kernel'},
@@ -188,6 +192,38 @@ class WrittenTest(base.TestCase):
         self.assertEqual('512', root.findtext('cputune/shares'))
         self.assertEqual('20000', root.findtext('cputune/period'))
         self.assertEqual('-1', root.findtext('cputune/quota'))
+
+    def test_queues(self):
+        texts = {'hw:vif_multiqueue_enabled': 'yes'}
+        root = parsed(texts, vcpus=4)
+        for driver in root.findall('devices/interface/driver'):
+            self.assertEqual('4', driver.get('queues'))
+        self.assertEqual(2, len(root.findall('devices/interface/driver')))
+        self.assertIsNone(parsed(texts).find('devices/interface/driver'))
+        texts['hw_vif_model'] = 'e1000'
+        root = parsed(texts, vcpus=4)
+        self.assertIsNone(root.find('devices/interface/driver'))
+
+    def test_inputs(self):
+        inputs = parsed({'hw_input_bus': 'virtio'}).findall('devices/input')
+        self.assertEqual(
+            [('tablet', 'virtio'), ('keyboard', 'virtio')],
+            [(one.get('type'), one.get('bus')) for one in inputs],
+        )
+        (tablet,) = parsed({'hw_pointer_model': 'usbtablet'}).findall(
+            'devices/input'
+        )
+        self.assertEqual({'type': 'tablet', 'bus': 'usb'}, tablet.attrib)
+
+    def test_video_memory(self):
+        root = parsed(
+            {
+                'hw_video:ram_max_mb': '64',
+                'hw_video_model': 'vga',
+                'hw_video_ram': '32',
+            }
+        )
+        self.assertEqual('32768', root.find('devices/video/model').get('vram'))
 
     def test_huge_pages(self):
         root = parsed({'hw:mem_page_size': 'large'})
