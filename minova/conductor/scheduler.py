@@ -29,6 +29,7 @@ from minova.conf import CONF
 from minova.context import get_admin_context
 from minova.db.connections.engine import Database
 from minova.db.queries import aggregates as db_aggregates
+from minova.db.queries import host_usage
 from minova.db.queries import hosts as db_hosts
 from minova.db.queries import operations
 from minova.db.queries import placements as db_placements
@@ -417,7 +418,7 @@ def _add_placement(
             read = server_groups.lock_placement
         group = read(connection, group_id, instance.uuid)
     hint_hosts: dict[str, frozenset[str]] = {
-        name: db_hosts.list_hosts_of_instances(
+        name: host_usage.list_hosts_of_instances(
             connection, required.hints[name]
         )
         for name in (SAME_HOST, DIFFERENT_HOST)

@@ -218,7 +218,11 @@ def _match(options: list[list[PlacedCell]]) -> list[PlacedCell] | None:
     chosen: dict[int, PlacedCell] = {}
 
     def assign(guest: int, seen: set[int]) -> bool:
-        for option in options[guest]:
+        # A free cell first, so that the cells before this one keep theirs.
+        free_first = sorted(
+            options[guest], key=lambda option: option.host_cell in owner
+        )
+        for option in free_first:
             host = option.host_cell
             if host in seen:
                 continue

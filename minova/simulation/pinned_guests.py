@@ -6,6 +6,7 @@ from the hypervisors' own records.
 """
 
 import collections
+from collections.abc import Collection
 from collections.abc import Iterator
 import json
 import sqlite3
@@ -39,7 +40,7 @@ def boot_two_on_host(user: User) -> None:
 
 
 def check(
-    raw: sqlite3.Connection, world: SimulatedWorld, lost: set[str]
+    raw: sqlite3.Connection, world: SimulatedWorld, lost: Collection[str]
 ) -> Iterator[str]:
     """Yield the CPUs that two guests have, and guests on other CPUs."""
     owners: dict[tuple[str, int], str] = {}
@@ -56,7 +57,7 @@ def check(
                     f'invariant 9: CPU {cpu} of {host} belongs to {other} '
                     f'and to {consumer}'
                 )
-    for host in set(world.list_hosts()) - lost:
+    for host in set(world.list_hosts()) - set(lost):
         for uuid in world.store.list_names(f'{host}/guests'):
             record = world.guest(host, uuid)
             if record is None or record['power'] not in POWERED_ON:

@@ -74,7 +74,7 @@ class NumaClaimsMixin(test_server_groups.CloudMixin):
 
         def run(step):
             scheduler = Scheduler(
-                self.database, None, test_server_groups.AllUp()
+                self.database, None, test_server_groups.AllUp(), None
             )
             ready.wait()
             try:

@@ -8,7 +8,7 @@ operations      operations and their steps
 migrations      migration records
 hosts           services, hosts, claims and allocations
 placements      the NUMA cells of guests, a part of allocations
-host_usage      what projects have allocated on a host
+host_usage      what projects and instances have allocated on hosts
 message_keys    the keys that sign messages, and messages of one use
 host_removal    what still uses a host, and the removal of a service
 aggregates      host aggregates, and the zones that they give to hosts

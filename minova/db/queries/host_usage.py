@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each project has allocated on a host."""
+"""What projects and instances have allocated on hosts."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -39,3 +40,15 @@ def list_by_project(connection: Connection, host: str) -> list[ProjectUsage]:
         ProjectUsage(row[0], *map(int, row[1:]))
         for row in connection.execute(query)
     ]
+
+
+def list_hosts_of_instances(
+    connection: Connection, instance_uuids: Collection[str]
+) -> frozenset[str]:
+    """Return the hosts on which any of these instances has an allocation."""
+    rows = connection.execute(
+        sa.select(_a.c.host)
+        .where(_a.c.instance_uuid.in_(instance_uuids))
+        .distinct()
+    )
+    return frozenset(str(host) for (host,) in rows)

@@ -6,7 +6,6 @@ allocate more than the host has. One transaction writes the allocation and the
 usage in the host's row, so that both stay equal.
 """
 
-from collections.abc import Collection
 import dataclasses
 import datetime
 import functools
@@ -481,18 +480,6 @@ def transfer_claim(
             'consumer': new_consumer,
         },
     )
-
-
-def list_hosts_of_instances(
-    connection: Connection, instance_uuids: Collection[str]
-) -> frozenset[str]:
-    """Return the hosts on which any of these instances has an allocation."""
-    rows = connection.execute(
-        sa.select(_a.c.host)
-        .where(_a.c.instance_uuid.in_(instance_uuids))
-        .distinct()
-    )
-    return frozenset(str(host) for (host,) in rows)
 
 
 def list_allocations(

@@ -380,5 +380,6 @@ def _as_record(spec: GuestSpec) -> Record:
         'memory_mb': spec.memory_mb,
         'root_gb': spec.root_gb,
         'rescue': spec.rescue,
+        'placement': spec.placement,
         'macs': [nic['mac'] for nic in spec.nics],
     }

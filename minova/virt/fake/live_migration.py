@@ -68,7 +68,10 @@ class FakeLiveMigration(FakeHost):
         with self._store.lock(spec.uuid):
             self._reserve_addresses(spec)
             if self._world.apply_due(self.host, spec.uuid) is None:
-                incoming = {'source': migrate_data.source_host}
+                incoming = {
+                    'source': migrate_data.source_host,
+                    'placement': spec.placement,
+                }
                 self._store.put(f'{self.host}/incoming/{spec.uuid}', incoming)
         return migrate_data
 

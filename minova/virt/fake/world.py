@@ -246,6 +246,7 @@ class World:
                 # A forced migration pauses the guest until it arrives.
                 record['power'] = int(PowerState.RUNNING)
             record['migration'] = None
+            record['spec']['placement'] = incoming['placement']
             self.store.put(f'{host}/guests/{uuid}', record)
         off_at = record.get('off_at')
         if off_at is not None and off_at <= now_seconds():

@@ -599,9 +599,12 @@ class PreLiveMigrationTest(LiveMigrationTestCase):
     def test_shared(self):
         self.share()
         wanted, agreed = self.over_image()
+        made = self.b.live_migration.pre_live_migration(wanted, agreed)
+        binding = made.qemu.cpu_binding
         self.assertEqual(
-            agreed, self.b.live_migration.pre_live_migration(wanted, agreed)
+            agreed.replace(qemu=agreed.qemu.replace(cpu_binding=binding)), made
         )
+        self.assertIsNone(binding['placement'])
         self.assertEqual('a', self.b.disks.get_owner(UUID))
 
     def test_shared_without_the_image(self):
