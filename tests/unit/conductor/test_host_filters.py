@@ -23,7 +23,9 @@ class FiltersTest(base.TestCase):
             'hypervisor_version': 7,
             'supported_instances': [['x86_64', 'kvm', 'hvm']],
             'traits': [],
+            'numa_cells': [],
             'vcpus': 4,
+            'pcpus': 0,
             'memory_mb': 1024,
             'disk_gb': 10,
             'reserved_memory_mb': 0,
@@ -32,6 +34,7 @@ class FiltersTest(base.TestCase):
             'ram_allocation_ratio': 1.0,
             'disk_allocation_ratio': 1.0,
             'vcpus_used': 0,
+            'pcpus_used': 0,
             'memory_mb_used': 0,
             'disk_gb_used': 0,
         }
