@@ -207,7 +207,6 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('force_and_abort',             'abort_live_migrate',  'active',            *_MIGRATING, force, abort),
     ('create_pinned',               'create',              'nothing',           dedicate, boot_two_on_host),
     ('resize_pinned',               'resize',              'pinned',            _RESIZE),
-    ('resize_pinned_fails',         'resize',              'pinned',            fail_elsewhere('start', hosts=2), _RESIZE),
     ('resize_pinned_same_host',     'resize',              'pinned',            _SAME_HOST, _RESIZE),
     ('revert_pinned',               'revert_resize',       'pinned',            _RESIZE, settle, act('revertResize')),
     ('live_migrate_pinned',         'live_migrate',        'pinned',            _MIGRATE_LIVE),
