@@ -24,7 +24,10 @@ class _FreeCell:
     cell: HostCell
     pcpus: frozenset[int]
     vcpus_used: int
+    #: Free for guests with normal pages, after the overcommit.
     memory_mb: float
+    #: What is there for them, for one guest at most.
+    normal_mb: int
     pages: dict[int, int]
 
 
@@ -97,15 +100,18 @@ def _free_cell(
         if one.host_cell == cell.id
     ]
     pages = dict(cell.pages)
-    memory_mb = cell.memory_mb * ram_ratio
+    # The memory of huge pages is not there for normal pages.
+    huge_mb = sum(size * n for size, n in cell.pages.items()) // 1024
+    normal_mb = cell.memory_mb - huge_mb
+    memory_mb = normal_mb * ram_ratio
     for one in here:
         if one.page_kb is None:
             memory_mb -= one.memory_mb
         else:
             pages[one.page_kb] = pages.get(one.page_kb, 0) - one.page_count
-    # The memory of huge pages is not there for normal pages.
-    memory_mb -= sum(size * n for size, n in cell.pages.items()) // 1024
-    return _FreeCell(cell, cell.pcpus - taken, sum(floating), memory_mb, pages)
+    return _FreeCell(
+        cell, cell.pcpus - taken, sum(floating), memory_mb, normal_mb, pages
+    )
 
 
 def _fit_cell(
@@ -187,10 +193,11 @@ def _pick_pages(
 ) -> int | Unfit | None:
     """Return the size of huge pages, None for normal ones."""
     if pages is None:
-        if free.memory_mb >= memory_mb:
+        left_mb = min(free.memory_mb, free.normal_mb)
+        if left_mb >= memory_mb:
             return None
         return Unfit(
-            f'{max(free.memory_mb, 0):.0f} of {memory_mb} MiB are free in '
+            f'{max(left_mb, 0):.0f} of {memory_mb} MiB are free in '
             f'NUMA cell {free.cell.id}'
         )
     sizes = sorted(free.pages, reverse=True) if pages == 'large' else [pages]

@@ -94,8 +94,21 @@ class FittingTest(FittingTestCase):
         # 2048 MiB less 600 MiB of huge pages in each cell.
         self.fits(NumaRequest(cells(1, memory_mb=1448)))
         large = NumaRequest(cells(1, memory_mb=1449))
-        self.refused('1448 of 1449 MiB are free', large)
-        self.fits(large, ram_ratio=1.5)
+        self.refused('1448 of 1449 MiB are free', large, ram_ratio=1.5)
+        # Overcommit counts for normal pages, and for several guests.
+        most = NumaRequest(cells(1, memory_mb=1448))
+        one = self.fits(most)
+        two = self.fits(most, one)
+        self.fits(
+            NumaRequest(cells(1, memory_mb=724)), one, two, ram_ratio=1.5
+        )
+        self.refused(
+            '724 of 725 MiB are free',
+            NumaRequest(cells(1, memory_mb=725)),
+            one,
+            two,
+            ram_ratio=1.5,
+        )
 
     def test_huge_pages(self):
         for pages in ('large', 2048):
