@@ -3,8 +3,12 @@
 
 The compute reads the rows before the guests and reports a difference with the
 generation of its row. The conductor ignores the report when an operation has
-changed the generation since.
+changed the generation since. A difference during an operation is left to the
+operation. Either may stay, so a host with a difference is compared again soon.
 """
+
+from collections.abc import Mapping
+from typing import Final
 
 from oslo_log import log as logging
 
@@ -26,6 +30,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds to wait for a guest event before the check for a stop.
 EVENT_POLL_TIMEOUT = 0.5
+#: Seconds until a difference is looked at again; the pause doubles.
+_RECHECK_PAUSE: Final = 5.0
 
 
 class Reconciler:
@@ -37,6 +43,8 @@ class Reconciler:
         self._host = host
         self._driver = driver
         self._conductor = conductor
+        #: Seconds until the next comparison of a host with a difference.
+        self._recheck_pause: float | None = None
         self._loop = PeriodicTask('power', self.reconcile, self._interval)
         self._listener = Loop(f'events-{host}', self._await_event)
 
@@ -57,7 +65,8 @@ class Reconciler:
     def _interval(self) -> float:
         wanted = CONF.compute.sync_power_state_interval
         # With interval 0 only events start a comparison.
-        return float(wanted) if wanted > 0 else 86400.0
+        longest = float(wanted) if wanted > 0 else 86400.0
+        return min(self._recheck_pause or longest, longest)
 
     def _await_event(self) -> None:
         if self._driver.next_event(timeout=EVENT_POLL_TIMEOUT) is None:
@@ -84,29 +93,42 @@ class Reconciler:
                 len(guests),
                 len(rows),
             )
-        differences = list(_differences(rows, guests))
-        if differences:
+        differing = [
+            row for row in rows.values() if _differs(row, guests.get(row.uuid))
+        ]
+        self._plan_recheck(bool(differing))
+        reports = [
+            _report(row.uuid, guests.get(row.uuid), row.generation)
+            for row in differing
+            if not row.is_busy
+        ]
+        reports += _report_unknown(rows, guests)
+        if reports:
             self._conductor.report_power_states(
-                context, host=self._host, guests=differences
+                context, host=self._host, guests=reports
             )
 
+    def _plan_recheck(self, has_difference: bool) -> None:
+        if not has_difference:
+            self._recheck_pause = None
+        elif self._recheck_pause is None:
+            self._recheck_pause = _RECHECK_PAUSE
+        else:
+            self._recheck_pause *= 2
 
-def _differences(
-    rows: dict[str, InstanceState], guests: dict[str, Guest]
+
+def _report_unknown(
+    rows: Mapping[str, InstanceState], guests: Mapping[str, Guest]
 ) -> list[GuestReport]:
-    reports = []
-    for uuid, row in rows.items():
-        guest = guests.get(uuid)
-        seen = None if guest is None else guest.power
-        if not row.is_busy and _differs(row, seen):
-            reports.append(_report(uuid, guest, row.generation))
-    for uuid, guest in guests.items():
-        if uuid not in rows and not guest.is_incoming:
-            reports.append(_report(uuid, guest, -1))
-    return reports
+    return [
+        _report(uuid, guest, -1)
+        for uuid, guest in guests.items()
+        if uuid not in rows and not guest.is_incoming
+    ]
 
 
-def _differs(row: InstanceState, seen: PowerState | None) -> bool:
+def _differs(row: InstanceState, guest: Guest | None) -> bool:
+    seen = None if guest is None else guest.power
     known = PowerState(row.power_state)
     if (seen or PowerState.NOSTATE) != known:
         return True

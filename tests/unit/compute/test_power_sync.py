@@ -5,16 +5,22 @@ import queue
 
 from minova import exception
 from minova import loops
+from minova import states
+from minova.compute import power_sync
 from minova.compute.power_sync import Reconciler
+from minova.objects.instance import InstanceState
+from minova.states import PowerState
+from minova.virt.driver import Guest
 from tests import base
 
 
 class Driver:
-    """A driver without guests, whose ``next_event`` fails at first."""
+    """A driver with some guests, whose ``next_event`` fails at first."""
 
     def __init__(self, *errors):
         self.errors = list(errors)
         self.events = queue.Queue()
+        self.found = []
 
     def next_event(self, timeout):
         if self.errors:
@@ -25,7 +31,7 @@ class Driver:
             return None
 
     def guests(self):
-        return []
+        return self.found
 
 
 class Conductor:
@@ -33,10 +39,15 @@ class Conductor:
 
     def __init__(self):
         self.comparisons = queue.Queue()
+        self.reports = queue.Queue()
+        self.rows = []
 
     def instances_on_host(self, context, host):
         self.comparisons.put(host)
-        return []
+        return self.rows
+
+    def report_power_states(self, context, host, guests):
+        self.reports.put(guests)
 
 
 class ReconcilerTest(base.TestCase):
@@ -62,3 +73,38 @@ class ReconcilerTest(base.TestCase):
             'Loop events-a failed unexpectedly',
         ):
             self.assertIn(text, self.log.output)
+
+    def test_guest_that_ends_during_an_operation(self):
+        """The event comes before the end of the operation."""
+        self.patch(power_sync, '_RECHECK_PAUSE', 0.05)
+        self.config('compute', lifecycle_event_delay=0)
+        driver, conductor = Driver(), Conductor()
+        driver.found = [Guest('uuid', PowerState.SHUTDOWN, None, None, 7)]
+        row = InstanceState(
+            uuid='uuid',
+            vm_state=states.ACTIVE,
+            power_state=PowerState.RUNNING,
+            generation=7,
+            is_busy=True,
+        )
+        conductor.rows = [row]
+        reconciler = Reconciler('a', driver, conductor)
+        self.addCleanup(reconciler.stop)
+        reconciler.start()
+        driver.events.put('guest')
+        for _ in range(2):
+            conductor.comparisons.get(timeout=30)
+        self.assertTrue(conductor.reports.empty())
+        # The operation ends, without another event of the guest.
+        conductor.rows = [row.replace(is_busy=False)]
+        (report,) = conductor.reports.get(timeout=30)
+        self.assertEqual(('uuid', 7), (report.uuid, report.generation))
+
+    def test_pause_before_the_next_comparison(self):
+        self.config('compute', sync_power_state_interval=30)
+        reconciler = Reconciler('a', Driver(), Conductor())
+        pauses = []
+        for has_difference in (False, True, True, True, True, False):
+            reconciler._plan_recheck(has_difference)
+            pauses.append(reconciler._interval())
+        self.assertEqual([30, 5, 10, 20, 30, 30], pauses)
