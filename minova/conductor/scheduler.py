@@ -124,17 +124,21 @@ class Scheduler:
         """Fence a host, outside of a transaction; see HostFencing."""
         return self._fencing.fence(host)
 
-    def shut_out(self, uow: UnitOfWork, host: str) -> dict[str, str]:
+    def shut_out(
+        self, uow: UnitOfWork, host: str, by_disk_lock: bool
+    ) -> dict[str, str]:
         """Shut the compute of a host out until it registers again.
 
         Returns the hosts that still have to remove something of the instance,
-        with this reason. Raises HostNotFenced, or ComputeServiceInUse, when
-        the host has returned since the evacuation began.
+        with this reason. ``by_disk_lock``: the destination proves that the
+        host does not run the guest. Raises HostNotFenced, or
+        ComputeServiceInUse, when the host has returned since the evacuation
+        began.
         """
         # This locks the row of the service: no compute registers between the
         # check of the proof and the end of the transaction.
         db_hosts.revoke_incarnation(uow.connection, host)
-        evacuation.require_proof(uow.connection, host)
+        evacuation.require_proof(uow.connection, host, by_disk_lock)
         return {
             str(step.host): 'it still has to remove an old guest of the server'
             for step in operations.list_open_steps_of_instance(

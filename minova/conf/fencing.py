@@ -126,6 +126,18 @@ sends another heartbeat. Waiting needs a line in agents or commands for the
 host. Set the same value for all workers of minova-api.
 """,
     ),
+    cfg.BoolOpt(
+        'trust_disk_locks',
+        default=False,
+        help="""
+Whether the lock of a shared disk proves that a host runs a guest no more. A
+silent host without a line in agents or commands is then evacuated without an
+operator, but only servers whose disks the new host shares, and only while no
+QEMU has the disk open. The storage must keep the locks between hosts (NFS 4
+does, NFS 3 only without ``nolock``), and drop those of a host that is gone.
+Set the same value for all workers of minova-api.
+""",
+    ),
     cfg.FloatOpt(
         'timeout',
         default=60,

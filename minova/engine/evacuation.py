@@ -3,7 +3,9 @@
 
 A guest is started elsewhere only with the proof that its host does not run
 it: an operator has forced the host down, or a program of ``[fencing]`` has
-powered it off and its compute has not registered since.
+powered it off and its compute has not registered since. With ``[fencing]
+trust_disk_locks`` the destination may give the proof, by the lock of a shared
+disk.
 """
 
 import datetime
@@ -40,13 +42,16 @@ class Check(NamedTuple):
 
     fences_host: bool
     begins_at: datetime.datetime | None = None
+    #: The destination must have the lock of the shared disk.
+    needs_disk_lock: bool = False
 
 
 def check_host(connection: Connection, host: str) -> Check:
     """Return what an evacuation from a host must do first.
 
     Raises ComputeServiceInUse when the host sends heartbeats, and the
-    evacuation may not wait; HostNotFenced when no program can fence it.
+    evacuation may not wait; HostNotFenced when no program can fence it, and
+    the lock of a disk is no proof.
     """
     for service in _list_unproven(connection, host):
         can_fence = fencing.find_rule(CONF.fencing, host) is not None
@@ -59,16 +64,24 @@ def check_host(connection: Connection, host: str) -> Check:
                 seconds=max(span, 0.0)
             )
         if not can_fence:
+            if CONF.fencing.trust_disk_locks:
+                return Check(fences_host=False, needs_disk_lock=True)
             raise exception.HostNotFenced(host=host)
         return Check(fences_host=True, begins_at=begins_at)
     return Check(fences_host=False)
 
 
-def require_proof(connection: Connection, host: str) -> None:
-    """Raise unless a host is down, and proven not to run its guests."""
+def require_proof(
+    connection: Connection, host: str, by_disk_lock: bool = False
+) -> None:
+    """Raise unless a host is down, and proven not to run its guests.
+
+    ``by_disk_lock``: the destination gives the proof.
+    """
     for service in _list_unproven(connection, host):
         require_silent(service)
-        raise exception.HostNotFenced(host=host)
+        if not by_disk_lock:
+            raise exception.HostNotFenced(host=host)
 
 
 def require_silent(service: Service) -> None:

@@ -124,6 +124,18 @@ class HostNotFenced(Conflict):
     )
 
 
+class DiskNotShared(Conflict):
+    """An evacuation needs the lock of a shared disk, and has a local one."""
+
+    msg_fmt = (
+        'Host %(host)s sends no heartbeats, and may still run instance '
+        '%(instance_id)s: host %(dest)s does not share its disk, whose lock '
+        'would prove that it does not. Power %(host)s off, force its service '
+        'down (openstack compute service set --down %(host)s nova-compute), '
+        'and evacuate again.'
+    )
+
+
 class KeyPairExists(Conflict):
     """The user already has a key pair of that name."""
 

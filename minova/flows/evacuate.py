@@ -14,10 +14,11 @@
 
 ``engine.evacuation`` requires the proof that the source does not run the
 guest. Step 1 gives it, by a program of ``[fencing]``, unless the source is
-forced down or fenced already. From step 2 on the destination owns the
-instance, so that a source that returns in the middle destroys its guest. It
-keeps its disks until the server runs elsewhere: when no destination succeeds,
-the server stays with the source.
+forced down or fenced already. With ``[fencing] trust_disk_locks`` step 3 may
+give it: it takes a shared disk only while no guest has it open. From step 2
+on the destination owns the instance, so that a source that returns in the
+middle destroys its guest. It keeps its disks until the server runs elsewhere:
+when no destination succeeds, the server stays with the source.
 
 The operation releases the instance at the end of step 3. Step 4 is pending
 until the source returns; its compute removes guest and disks before it
@@ -110,7 +111,7 @@ class EvacuateServer(ConductorStep[SelectHostArgs, HostSelected]):
             consumer=uow.operation.id,
             requested_host=params.host,
             excluded_hosts={
-                **scheduler.shut_out(uow, source),
+                **scheduler.shut_out(uow, source, params.needs_disk_lock),
                 **args.excluded_hosts,
                 source: 'the server is evacuated from it',
             },
@@ -248,7 +249,8 @@ def _keeps_disks(ctx: StepContext, params: EvacuateParams) -> bool:
     """Tell whether the disks are on shared storage; record it if so.
 
     Raises InvalidSharedStorage or InvalidLocalStorage when the request below
-    2.14 claims the opposite.
+    2.14 claims the opposite, and DiskNotShared when only the lock of a shared
+    disk could prove that the old host does not run the guest.
     """
     uuid = ctx.instance.uuid
     if ctx.find_checkpoint(SharedDisksTaken) is not None:
@@ -263,6 +265,10 @@ def _keeps_disks(ctx: StepContext, params: EvacuateParams) -> bool:
         if shared:
             raise exception.InvalidSharedStorage(path=path, reason=reason)
         raise exception.InvalidLocalStorage(path=path, reason=reason)
+    if params.needs_disk_lock and not shared:
+        raise exception.DiskNotShared(
+            instance_id=uuid, host=ctx.migration.source_host, dest=ctx.host
+        )
     if shared:
         ctx.save_checkpoint(SharedDisksTaken())
     return shared

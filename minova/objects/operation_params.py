@@ -120,10 +120,11 @@ class EvacuateParams(PreemptParams):
 
     ``force``: use ``host`` although it is disabled or in a zone that the
     server must not be in. ``fences_host``: the old host must be fenced first,
-    not before ``begins_at``, when it counts as down.
-    ``on_shared_storage`` is the claim of a request
-    below 2.14, None when the destination finds out. ``keeps_disks``: the
-    destination has taken the shared disks of the old host.
+    not before ``begins_at``, when it counts as down. ``needs_disk_lock``:
+    only the lock of a shared disk proves that the old host does not run the
+    guest. ``on_shared_storage`` is the claim of a request below 2.14, None
+    when the destination finds out. ``keeps_disks``: the destination has taken
+    the shared disks of the old host.
     """
 
     VERSION = '1.0'
@@ -132,6 +133,7 @@ class EvacuateParams(PreemptParams):
     force: bool = False
     fences_host: bool = False
     begins_at: datetime.datetime | None = None
+    needs_disk_lock: bool = False
     on_shared_storage: bool | None = None
     keeps_disks: bool = False
     target_state: str

@@ -377,6 +377,7 @@ _OPTIONS: dict[str | None, dict[str, str | float | bool | list[str]]] = {
         'cpu_shared_set': '8-499,508-999',
         'shutdown_timeout': 10.0,
     },
+    'fencing': {'trust_disk_locks': False},
     'fake': {
         'shutdown_seconds': 1.0,
         'migration_seconds': 1.5,

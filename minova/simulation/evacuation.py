@@ -22,6 +22,13 @@ def kill_host(user: User) -> None:
     user.cloud.machines[host].crash()
 
 
+def _kill_guest(user: User) -> None:
+    """End the guest on the dead host."""
+    user.cloud.world.set_power(
+        user.dead_host, user.server, PowerState.SHUTDOWN
+    )
+
+
 def share_storage(user: User) -> None:
     """Let all hosts share the directory of disks."""
     user.cloud.world.share_storage()
@@ -72,6 +79,30 @@ def evacuate_without_proof() -> tuple[Action, ...]:
         _evacuate,
         _wait_until_silent,
         _evacuate,
+        _return_soon,
+    )
+
+
+def evacuate_by_disk_lock(*, is_shared: bool) -> tuple[Action, ...]:
+    """Return evacuations of a silent host, which the lock of a disk decides.
+
+    The guest runs at the first one, and is off at the second one.
+    """
+    first = (
+        set_option('fencing', 'trust_disk_locks', True),
+        _isolate_host,
+        _wait_until_silent,
+        _evacuate,
+        _wait_until_released,
+    )
+    if not is_shared:
+        return (*first, return_host)
+    return (
+        share_storage,
+        *first,
+        _kill_guest,
+        _evacuate,
+        _wait_until_fenced,
         _return_soon,
     )
 

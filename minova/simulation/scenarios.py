@@ -41,6 +41,7 @@ from minova.simulation.actions import wait_until_deleted
 from minova.simulation.actions import wait_until_hour_ends
 from minova.simulation.actions import wait_until_idle
 from minova.simulation.evacuation import evacuate
+from minova.simulation.evacuation import evacuate_by_disk_lock
 from minova.simulation.evacuation import evacuate_by_fencing
 from minova.simulation.evacuation import evacuate_early
 from minova.simulation.evacuation import evacuate_without_proof
@@ -218,6 +219,8 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('evacuate_shared',             'evacuate',            'active',            share_storage, *evacuate()),
     ('evacuate_shared_fails',       'evacuate',            'active',            share_storage, fail_elsewhere('start', hosts=1), *evacuate()),
     ('evacuate_unproven',           'evacuate',            'active',            *evacuate_without_proof()),
+    ('evacuate_disk_lock',          'evacuate',            'active',            *evacuate_by_disk_lock(is_shared=True)),
+    ('evacuate_local_disk',         'evacuate',            'active',            *evacuate_by_disk_lock(is_shared=False)),
     ('evacuate_fenced',             'evacuate',            'active',            *evacuate_by_fencing()),
     ('evacuate_fenced_slowly',      'evacuate',            'active',            *evacuate_by_fencing(SLOW)),
     ('evacuate_fence_fails',        'evacuate',            'active',            *evacuate_by_fencing(FAIL)),

@@ -31,6 +31,11 @@ class EvacuateTestCase(base.FlowTestCase):
             self.cloud.world.set_power(host, uuid, PowerState.SHUTDOWN)
         self.cloud.force_down(host)
 
+    def isolate(self, host):
+        """Let a host be silent whose guests run on."""
+        self.cloud.stop(self.cloud.computes[host])
+        self.cloud.set_silence(**{host: 61})
+
     def restart(self, host):
         """Let a killed host return."""
         self.cloud.force_down(host, False)
@@ -48,6 +53,7 @@ class EvacuateTestCase(base.FlowTestCase):
                 target_state=target,
                 fences_host=check.fences_host,
                 begins_at=check.begins_at,
+                needs_disk_lock=check.needs_disk_lock,
                 **params,
             )
 
@@ -155,11 +161,23 @@ class EvacuateTest(EvacuateTestCase):
     def test_host_without_proof(self):
         uuid, *_ = self.booted(host='a')
         self.assertRaises(exception.ComputeServiceInUse, self.evacuate, uuid)
-        self.cloud.stop(self.cloud.computes['a'])
-        self.config(group='conductor', service_down_time=0.1)
-        clock.sleep(0.2)
+        self.isolate('a')
         self.assertRaises(exception.HostNotFenced, self.evacuate, uuid)
         self.assertEqual(states.ACTIVE, self.cloud.instance(uuid).vm_state)
+
+    def test_lock_of_a_local_disk_is_no_proof(self):
+        self.config(group='fencing', trust_disk_locks=True)
+        uuid, *_ = self.booted(host='a')
+        self.isolate('a')
+        self.evacuate(uuid)
+        instance = self.assert_ended(uuid, states.ACTIVE, 'rolled_back')
+        self.assertEqual('a', instance.host)
+        self.assertEqual(['a'], self.cloud.world.running(uuid))
+        self.assertIsNone(self.cloud.world.get_disks('b', uuid))
+        self.assertIn(
+            'host b does not share its disk',
+            self.cloud.fault(uuid)['message'],
+        )
 
     def test_no_valid_host(self):
         uuid, *_ = self.booted(host='a')
@@ -458,6 +476,24 @@ class SharedStorageTest(EvacuateTestCase):
         self.assertEqual(['a'], self.cloud.world.running(self.uuid))
         self.assert_disk_is_on('a')
         self.assertIn('locked', self.cloud.fault(self.uuid)['message'])
+
+    def test_lock_as_proof(self):
+        self.config(group='fencing', trust_disk_locks=True)
+        self.assertRaises(
+            exception.ComputeServiceInUse, self.evacuate, self.uuid
+        )
+        self.isolate('a')
+        self.evacuate(self.uuid)
+        self.assertIn('locked', self.cloud.fault(self.uuid)['message'])
+        self.assertEqual('a', self.cloud.settle(self.uuid).host)
+        self.assertEqual(['a'], self.cloud.world.running(self.uuid))
+        self.cloud.world.set_power('a', self.uuid, PowerState.SHUTDOWN)
+        self.evacuate(self.uuid)
+        self.assert_disk_is_on('b')
+        self.assertEqual(['b'], self.cloud.world.running(self.uuid))
+        self.restart('a')
+        self.cloud.settle(self.uuid)
+        self.assert_disk_is_on('b')
 
     def test_claims_of_old_requests(self):
         self.kill('a', self.uuid)

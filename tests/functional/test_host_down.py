@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operations of instances on a host that is down."""
 
-import datetime
-
 from minova import states
-from minova.db import tables
-from minova.db.queries import hosts
 from minova.engine import begin
 from tests.fixtures.cloud import format_notifications
 from tests.functional import base
@@ -60,26 +56,11 @@ class HostDownTest(base.RecoveryTestCase):
         for name in 'ab':
             self.cloud.stop(self.cloud.computes[name])
         for other, is_known in ((3, True), (50, False), (58, False)):
-            self.set_silence(a=61, b=other)
+            self.cloud.set_silence(a=61, b=other)
             found = self.cloud.database.read(
                 lambda connection: begin.is_known_down(connection, 'a')
             )
             self.assertIs(is_known, found, other)
-
-    def set_silence(self, **seconds):
-        """Set the age of the last heartbeats of hosts."""
-
-        def work(connection):
-            for service in hosts.list_services(connection):
-                age = seconds.get(service.host, service.heartbeat_age)
-                later = datetime.timedelta(seconds=service.heartbeat_age - age)
-                connection.execute(
-                    tables.services.update()
-                    .where(tables.services.c.id == service.id)
-                    .values(last_seen_at=service.last_seen_at + later)
-                )
-
-        self.cloud.database.write(work)
 
     def emitted(self, uuid, since=0):
         """Return the notifications of an instance."""

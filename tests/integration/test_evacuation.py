@@ -55,6 +55,9 @@ class SharedDiskTest(EvacuationTestCase):
 
     shared = True
 
+    def options(self):
+        return {'fencing': {'trust_disk_locks': True}}
+
     def test_killed_host(self):
         uuid, here = self.boot()
         there = self.other(here)
@@ -87,19 +90,20 @@ class SharedDiskTest(EvacuationTestCase):
         self.user.delete(uuid)
         self.assert_nothing_left()
 
-    def test_guest_that_still_runs(self):
-        # The operator is wrong: only the compute service has ended.
+    def test_lock_as_proof(self):
+        # The guest still runs; only the compute service has ended.
         uuid, here = self.boot()
         there = self.other(here)
         self.computes[here].kill()
-        self.force_down(here)
+        self.wait_for(lambda: self.state_of(here) == 'down')
         self.evacuate(uuid)
         self.wait_released(uuid)
         shown = self.user.show(uuid)
         self.assertEqual(here, shown['OS-EXT-SRV-ATTR:host'])
         self.assert_runs_once(uuid, here)
         self.rig.wait_for_count(here, uuid)
-        self.assertEqual('evacuate', self.last_action(uuid)['action'])
+        events = self.last_action(uuid)['events']
+        self.assertIn('Error', [event['result'] for event in events])
         self.rig.kill_guest(here, uuid)
         self.evacuate(uuid)
         self.user.wait(uuid, 'ACTIVE')

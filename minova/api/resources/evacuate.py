@@ -43,6 +43,7 @@ def evacuate(request: ApiRequest, server_id: str) -> Document | None:
             force=forced,
             fences_host=check.fences_host,
             begins_at=check.begins_at,
+            needs_disk_lock=check.needs_disk_lock,
             on_shared_storage=shared,
             target_state=target_state(request.version, instance.vm_state),
             image_name=image_name,

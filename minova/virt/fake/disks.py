@@ -195,13 +195,17 @@ class FakeDisks(FakeHost):
             self._require_disks(uuid)
             return
         with self._store.lock(uuid):
-            guest = self._world.apply_due(owner, uuid)
-            if guest is not None and guest['power'] in POWERED_ON:
-                raise exception.DiskFailed(
-                    instance_id=uuid,
-                    reason=f'a guest on {owner} has locked its disks',
-                )
+            self._require_unlocked(owner, uuid)
             self._store.rename(f'{owner}/disks/{uuid}', f'{host}/disks/{uuid}')
+
+    def _require_unlocked(self, owner: str, uuid: str) -> None:
+        """Raise DiskFailed while a guest has the shared disks open."""
+        guest = self._world.apply_due(owner, uuid)
+        if guest is not None and guest['power'] in POWERED_ON:
+            raise exception.DiskFailed(
+                instance_id=uuid,
+                reason=f'a guest on {owner} has locked its disks',
+            )
 
     def _find_shared_owner(self, uuid: str) -> str | None:
         if not self._world.has_shared_storage():

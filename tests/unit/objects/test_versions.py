@@ -36,7 +36,7 @@ PINNED = {
     'DiskDiagnostics': '1.0-746b46fb8b747585efadbf217cb15ec2',
     'DisksSent': '1.0-edd582efcaf37eda7827482ba80fa07d',
     'DueStep': '1.0-800fcf186da0d80b680db3a906e08a90',
-    'EvacuateParams': '1.0-b7202583c95d62d7755fdd9f2fdbc7ac',
+    'EvacuateParams': '1.0-c42d098fc496ec97d52a432bd0090f51',
     'Flavor': '1.0-43b0e126768a4eb39847b9d499688249',
     'GuestBuilt': '1.0-3a7d63d58a161ad8c94f99cc55a5f56e',
     'GuestMigrated': '1.0-77509ea1ea0dd750d5864b9bd87d3f9d',
