@@ -61,6 +61,8 @@ _MISTAKES = (
 )
 _NOT_OFFERED = (
     ('console url show one', '400: * Unavailable console type novnc.'),
+    ('console url show --spice one',
+     '400: * Unavailable console type spice-html5.'),
     ('server volume list one', '404: * this URL has no endpoint'),
 )
 # fmt: on

@@ -153,8 +153,8 @@ HISTORY: Final[dict[int, str]] = {
     96: 'A server includes pinned_availability_zone.',
     97: 'No change: servers have no shares.',
     98: 'The image of a server includes its properties.',
-    99: 'The protocol spice with the type spice-direct is valid. Console '
-    'tokens show the tls_port of a SPICE server.',
+    99: 'The protocol spice with the type spice-direct is valid. Its console '
+    'tokens show the tls_port of the SPICE server.',
     100: 'A server includes the scheduler_hints of its creation.',
     101: _NO_VOLUMES,
     102: 'Flavors may be filtered by name, a regular expression, and have no '

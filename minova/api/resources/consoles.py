@@ -35,6 +35,8 @@ _PROTOCOLS: Final = {
 #: The version since which tokens of every console type are visible.
 _ALL_TYPES_SINCE: Final = 31
 _TLS_PORT_SINCE: Final = 99
+#: The port of a server that accepts TLS only.
+_NO_PORT: Final = -1
 
 
 def get_console_output(request: ApiRequest, server_id: str) -> Document:
@@ -109,12 +111,12 @@ def _with_query(base: str, query: dict[str, str]) -> str:
 
 def show_token(request: ApiRequest, console_token: str) -> Document:
     """Show the address of the console that a token gives access to."""
-    found = console_tokens.validate(request.database, console_token)
     if request.version < _ALL_TYPES_SINCE:
-        raise exception.Unauthorized(
-            f'Before microversion 2.{_ALL_TYPES_SINCE} consoles of type '
-            f'{found.console_type} are not visible.'
+        raise exception.InvalidInput(
+            f'Before microversion 2.{_ALL_TYPES_SINCE} only tokens of type '
+            'rdp-html5 are visible, which no host offers.'
         )
+    found = console_tokens.validate(request.database, console_token)
     endpoint = request.backend.timed_calls.call(
         CONF.api.compute_timeout,
         lambda: console_tokens.get_connect_info(
@@ -122,15 +124,21 @@ def show_token(request: ApiRequest, console_token: str) -> Document:
         ),
         'The host of the server',
     )
+    port, tls_port = endpoint['port'], endpoint.get('tls_port')
+    if port is None and tls_port is not None:
+        # As in libvirt's definition; clients require an integer.
+        port = _NO_PORT
     console: Document = {
         'instance_uuid': endpoint['instance_uuid'],
         'host': endpoint['host'],
-        'port': endpoint['port'],
+        'port': port,
         'internal_access_path': endpoint['socket'] or endpoint['access_path'],
     }
-    if request.version >= _TLS_PORT_SINCE:
-        # Only SPICE has one; an older host does not report it.
-        console['tls_port'] = endpoint.get('tls_port')
+    if (
+        request.version >= _TLS_PORT_SINCE
+        and found.console_type == console_tokens.SPICE_DIRECT
+    ):
+        console['tls_port'] = tls_port
     return {'console': console}
 
 

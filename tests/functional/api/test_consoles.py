@@ -242,7 +242,7 @@ class VncConsoleTest(ConsoleTestCase):
         reply = self.request(body=mks, version='2.8')
         self.assert_refused(400, 'Unavailable console type webmks.', reply)
         token = token_of(self.url())
-        self.assertEqual(401, self.closed(token, version='2.30').status)
+        self.assertEqual(400, self.closed(token, version='2.30').status)
         self.assertEqual(200, self.closed(token, version='2.31').status)
 
     def test_other_kinds(self):
@@ -288,7 +288,8 @@ class VncConsoleTest(ConsoleTestCase):
             found = self.closed(token_of(console['url']), version='2.99')
             console = found.body['console']
             self.assertEqual(5930, console['port'])
-            self.assertIsNone(console['tls_port'])
+            self.assertEqual(kind == 'spice-direct', 'tls_port' in console)
+            self.assertIsNone(console.get('tls_port'))
         reply = self.user.act(
             self.uuid, 'os-getSPICEConsole', {'type': 'spice-html5'}
         )
@@ -309,7 +310,7 @@ class VncConsoleTest(ConsoleTestCase):
         self.assertEqual(200, reply.status, reply.body)
         token = token_of(reply.body['remote_console']['url'])
         console = self.closed(token, version='2.99').body['console']
-        self.assertEqual((None, 5931), (console['port'], console['tls_port']))
+        self.assertEqual((-1, 5931), (console['port'], console['tls_port']))
 
     def test_host_without_spice(self):
         for kind in ('spice-html5', 'spice-direct'):
@@ -358,11 +359,45 @@ class VncConsoleTest(ConsoleTestCase):
         self.assertEqual(403, self.closed(token, client=self.user).status)
 
     def test_token_lookup_shows_a_tls_port_from_2_99_on(self):
-        token = token_of(self.url())
-        for version, names in (('2.98', set()), ('2.99', {'tls_port'})):
+        """Of the type spice-direct only."""
+        self.cloud.world.set_graphics_endpoint(
+            'spice', '127.0.0.1', 5930, tls_port=5931
+        )
+        reply = self.request_type('spice', 'spice-direct')
+        direct = token_of(reply.body['remote_console']['url'])
+        for token, version, expected in (
+            (direct, '2.98', None),
+            (direct, '2.99', 5931),
+            (token_of(self.url()), '2.99', None),
+        ):
             reply = self.closed(token, version=version)
             self.assertEqual(200, reply.status, reply.body)
-            self.assertEqual(names, set(reply.body['console']) & {'tls_port'})
+            self.assertEqual(expected, reply.body['console'].get('tls_port'))
+
+    def test_every_type_of_every_version(self):
+        """200: offered, 400: not; the text tells why."""
+        self.cloud.world.set_graphics_endpoint('spice', '127.0.0.1', 5930)
+        unavailable, unknown = 'Unavailable console type {}.', 'must be one of'
+        # The version that added the type, and its answer since.
+        for protocol, kind, since, expected in (
+            ('vnc', 'novnc', 6, None),
+            ('vnc', 'xvpvnc', 6, unavailable),
+            ('spice', 'spice-html5', 6, None),
+            ('rdp', 'rdp-html5', 6, unavailable),
+            # This host has no [serial_console] enabled.
+            ('serial', 'serial', 6, unavailable),
+            ('mks', 'webmks', 8, unavailable),
+            ('spice', 'spice-direct', 99, None),
+            ('vnc', 'tty', 1000, unavailable),
+        ):
+            for version in (6, 7, 8, 98, 99, 104):
+                text = unknown if version < since else expected
+                reply = self.request_type(protocol, kind, f'2.{version}')
+                if text is None:
+                    self.assertEqual(200, reply.status, reply.body)
+                    continue
+                self.assertEqual(400, reply.status, (kind, version))
+                self.assertIn(text.format(kind), reply.message)
 
     def test_token_lookup(self):
         token = token_of(self.url())
