@@ -67,6 +67,17 @@ class AllInOneTestCase(base.TestCase):
         service.start()
         service.wait_for('timeline SERVER_ID', before + 1)
 
+    def client_environment(self):
+        """Return the environment of the openstack client."""
+        return {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith('OS_')
+        } | {
+            'OS_CLIENT_CONFIG_FILE': os.path.join(self.data, 'clouds.yaml'),
+            'OS_CLOUD': 'minova',
+        }
+
     def connect(self):
         """Return an openstacksdk connection to the cloud."""
         files = [os.path.join(self.data, 'clouds.yaml')]
@@ -154,14 +165,7 @@ class StockClientTestCase(AllInOneTestCase):
     def setUp(self):
         super().setUp()
         self.service = self.start()
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith('OS_')
-        } | {
-            'OS_CLIENT_CONFIG_FILE': os.path.join(self.data, 'clouds.yaml'),
-            'OS_CLOUD': 'minova',
-        }
+        self.environment = self.client_environment()
         self.shell = self.useFixture(Shell(self.environment))
         self.cloud = self.connect()
         self.addCleanup(self.assert_calm)

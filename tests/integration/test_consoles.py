@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The serial console of a real guest, in an all-in-one with QEMU."""
+"""The consoles of a real guest, in an all-in-one with QEMU."""
 
 import os
 import re
@@ -10,12 +10,25 @@ from minova.cmd.argument_types import default_data_directory
 from minova.rig import guest
 from minova.rig import hosts
 from tests.base import clock
+from tests.fixtures.spice import LINK
+from tests.fixtures.spice import MAGIC
 from tests.fixtures.vnc import open_websocket
 from tests.integration.allinone import AllInOneTestCase
+from tests.integration.allinone import Shell
+
+#: libvirt and QEMU accept all of these.
+_SPICE = """[spice]
+enabled = true
+image_compression = quic
+jpeg_compression = never
+zlib_compression = never
+playback_compression = false
+streaming_mode = off
+"""
 
 
-class SerialConsoleTest(AllInOneTestCase):
-    """A client types commands into the shell of a guest."""
+class ConsolesTest(AllInOneTestCase):
+    """Clients type commands into a shell, and begin SPICE."""
 
     time_limit = 400
 
@@ -80,6 +93,21 @@ class SerialConsoleTest(AllInOneTestCase):
             found += client.recv(timeout=60)
         return found
 
+    def enable_spice(self):
+        """Return a configuration file."""
+        path = os.path.join(self.directory, 'spice.conf')
+        with open(path, 'w') as file:
+            file.write(_SPICE)
+        return path
+
+    def assert_spice(self, server):
+        """Begin the SPICE protocol by the proxy, as the stock client says."""
+        shown = self.shell.table(f'console url show --spice {server.id}')
+        self.assertEqual('spice-html5', shown['type'])
+        with open_websocket(shown['url'], open_timeout=60) as client:
+            client.send(LINK)
+            self.assertTrue(client.recv(timeout=60).startswith(MAGIC))
+
     def assert_ended(self, client):
         """Check that the console of a guest that left ends clearly."""
         until = clock.monotonic() + 60
@@ -91,12 +119,16 @@ class SerialConsoleTest(AllInOneTestCase):
                 return
             self.assertLess(clock.monotonic(), until)
 
-    def test_serial_console(self):
+    def test_consoles(self):
         place = os.path.join(self.data, 'rig')
         self.addCleanup(hosts.down, place)
-        service = self.start('--hypervisor=qemu')
+        service = self.start(
+            '--hypervisor=qemu', f'--config-file={self.enable_spice()}'
+        )
         self.cloud = self.connect()
+        self.shell = self.useFixture(Shell(self.client_environment()))
         server = self.boot()
+        self.assert_spice(server)
         made = self.cloud.compute.create_console(server, 'serial')
         url = made['url']
         client = self.connect_console(url)
@@ -111,6 +143,7 @@ class SerialConsoleTest(AllInOneTestCase):
         self.cloud.compute.live_migrate_server(server, block_migration='auto')
         server = self.wait(self.cloud, server)
         self.assertNotEqual(before, server.compute_host)
+        self.assert_spice(server)
         self.assert_ended(other)
         client = self.connect_console(url)
         text = self.run_command(client, 13)
@@ -120,6 +153,7 @@ class SerialConsoleTest(AllInOneTestCase):
         server = self.wait(self.cloud, server)
         client = self.connect_console(url)
         text = self.run_command(client, 14)
+        self.assert_spice(server)
         self.assertNotEqual(boot, self.read_boot(client, text))
         # All of this is in the console log.
         log = self.cloud.compute.get_server_console_output(server)['output']
