@@ -125,7 +125,9 @@ _COMPUTE = {
         {'remote_console': {'protocol': 'vnc', 'type': 'novnc'}},
         '2.6',
     ),
-    'GET /os-console-auth-tokens/{console_token}': Row(_ADMIN, 404),
+    'GET /os-console-auth-tokens/{console_token}': Row(
+        _ADMIN, 404, version='2.31'
+    ),
     f'GET {_SERVER}/os-server-password': _own(_READERS),
     f'DELETE {_SERVER}/os-server-password': _own(_MEMBERS, 204),
     f'GET {_SERVER}/diagnostics': _own(_ADMIN, 409),
