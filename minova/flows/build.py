@@ -166,11 +166,7 @@ class Create(Flow):
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Try another host, unless another host cannot help."""
-        attempts = [
-            step
-            for step in uow.steps()
-            if step.method == BuildAndRunInstance.method
-        ]
+        attempts = retries.list_attempts(uow, BuildAndRunInstance)
         refused = isinstance(error, exception.Refused)
         if refused or len(attempts) >= CONF.scheduler.max_attempts:
             uow.fail(error)

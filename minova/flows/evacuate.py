@@ -356,11 +356,7 @@ class Evacuate(Flow):
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Try another host, unless another host cannot help."""
-        attempts = [
-            step
-            for step in uow.steps()
-            if step.method == RebuildEvacuatedInstance.method
-        ]
+        attempts = retries.list_attempts(uow, RebuildEvacuatedInstance)
         is_requested = EvacuateParams.narrow(uow.operation.params).host
         if (
             not attempts

@@ -25,6 +25,7 @@ from minova.conf import CONF
 from minova.exception import serialization
 from minova.flows import delete
 from minova.flows import power_actions
+from minova.flows import retries
 from minova.flows.base import ComputeStep
 from minova.flows.base import ConductorStep
 from minova.flows.base import Error
@@ -110,11 +111,15 @@ class UndoRebuildInstance(ComputeStep[RebuildInstanceArgs, GuestState]):
 
         Without old disks the partial new ones are removed.
         """
-        retained = ctx.find_checkpoint(OldDisksRetained)
-        if retained is None and ctx.find_checkpoint(GuestUntouched):
-            return power_actions.unchanged_power_state(ctx)
         uuid = ctx.instance.uuid
-        if retained is not None and not retained.exists:
+        retained = ctx.find_checkpoint(OldDisksRetained)
+        had_disks = retained.exists if retained else _has_old_disks(ctx)
+        if retained is None and not had_disks:
+            # The rebuild has failed before it looked.
+            ctx.save_checkpoint(OldDisksRetained(exists=False))
+        if ctx.find_checkpoint(GuestUntouched) and retained is None:
+            return power_actions.unchanged_power_state(ctx)
+        if not had_disks:
             ctx.driver.destroy(uuid)
             ctx.driver.remove_disks(uuid)
             return power_actions.read_power_state(ctx)
@@ -130,6 +135,11 @@ class UndoRebuildInstance(ComputeStep[RebuildInstanceArgs, GuestState]):
     def on_success(self, uow: UnitOfWork, result: GuestState) -> None:
         """Write the power state."""
         uow.update_instance(power_state=result.power_state)
+
+
+def _has_old_disks(ctx: StepContext) -> bool:
+    uuid = ctx.instance.uuid
+    return ctx.driver.has_disks(uuid) or ctx.driver.has_retained_disks(uuid)
 
 
 def _restore_guest(ctx: StepContext, was_on: bool) -> None:
@@ -186,9 +196,7 @@ class RebuildInstance(ComputeStep[RebuildInstanceArgs, GuestBuilt]):
         spec, image = ctx.spec(fetch_kernel=True), ctx.fetch_image()
         if ctx.find_checkpoint(OldDisksRetained) is None:
             power_actions.power_off(ctx)
-            exists = ctx.driver.has_disks(
-                uuid
-            ) or ctx.driver.has_retained_disks(uuid)
+            exists = _has_old_disks(ctx)
             if exists:
                 ctx.driver.retain_disks(uuid)
             ctx.save_checkpoint(OldDisksRetained(exists=exists))
@@ -247,11 +255,11 @@ class Rebuild(Flow):
         """Fail, with the old disks if there were any."""
         retained = _find_retained(uow)
         if retained is None or retained.exists:
-            uow.fail(
-                exception.RebuildFailed(
-                    left='keeps its old disks', reason=str(error)
-                )
-            )
+            left = 'keeps its old disks'
+            if not retries.list_attempts(uow, UndoRebuildInstance):
+                # The host was not asked whether there are any.
+                left = 'is unchanged'
+            uow.fail(exception.RebuildFailed(left=left, reason=str(error)))
             return
         left = 'had no disks before and has none now; rebuild it again'
         uow.fail(
@@ -276,8 +284,9 @@ class Rebuild(Flow):
 
 
 def _find_retained(uow: UnitOfWork) -> OldDisksRetained | None:
-    """Return the checkpoint of the rebuild on the host, if it passed it."""
+    """Return the checkpoint of the rebuild, or of its undo, on the host."""
     for step in uow.steps():
-        if step.method == RebuildInstance.method:
-            return checkpoints.find(step.checkpoints, OldDisksRetained)
+        found = checkpoints.find(step.checkpoints, OldDisksRetained)
+        if found is not None:
+            return found
     return None

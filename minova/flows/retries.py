@@ -3,9 +3,17 @@
 
 from minova import exception
 from minova.exception import serialization
+from minova.flows.base import AnyComputeStep
 from minova.flows.base import UnitOfWork
 from minova.objects import operation as records
 from minova.objects.step_args import SelectHostArgs
+
+
+def list_attempts(
+    uow: UnitOfWork, step: type[AnyComputeStep]
+) -> list[records.Step]:
+    """Return the steps of a class in the operation, the newest last."""
+    return [one for one in uow.steps() if one.method == step.method]
 
 
 def select_after(

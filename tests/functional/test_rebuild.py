@@ -36,7 +36,9 @@ class RebuildTest(base.FlowTestCase):
             **params,
         )
 
-    def assert_as_before(self, uuid, disks, vm_state, power):
+    def assert_as_before(
+        self, uuid, disks, vm_state, power, left='keeps its old disks'
+    ):
         instance = self.assert_ended(uuid, vm_state, 'rolled_back')
         self.assertEqual(disks, self.disks(uuid))
         self.assertIsNone(self.disks(uuid, retained=True))
@@ -46,7 +48,7 @@ class RebuildTest(base.FlowTestCase):
         guest = self.cloud.world.guest('a', uuid)
         self.assertEqual(power, guest['power'])
         text = self.cloud.fault(uuid)['message']
-        self.assertIn('the server keeps its old disks. ', text)
+        self.assertIn(f'the server {left}. ', text)
         return instance
 
     def test_rebuild(self):
@@ -167,7 +169,7 @@ class RebuildTest(base.FlowTestCase):
             changes=changes,
             before={'image_meta': self.cloud.instance(uuid).image_meta},
         )
-        self.assert_as_before(uuid, disks, states.ACTIVE, 1)
+        self.assert_as_before(uuid, disks, states.ACTIVE, 1, 'is unchanged')
         text = self.cloud.fault(uuid)['message']
         self.assertIn('does not support the architecture s390x', text)
         self.assertEqual(boot, self.cloud.driver('a').guest(uuid).boot)
@@ -204,6 +206,29 @@ class RebuildTest(base.FlowTestCase):
         text = self.cloud.fault(uuid)['message']
         self.assertIn('had no disks before and has none now', text)
         self.assertIsNone(self.disks(uuid))
+        self.rebuild(uuid)
+        self.assert_ended(uuid, states.ACTIVE)
+
+    def test_a_failure_before_the_rebuild_looks_for_disks(self):
+        uuid, *_ = self.booted()
+        self.cloud.begin('stop', uuid)
+        self.cloud.driver('a').remove_disks(uuid)
+        self.cloud.world.inject_fault('a', 'guest', 'sick')
+        self.rebuild(uuid)
+        self.assert_ended(uuid, states.ERROR, 'failed')
+        text = self.cloud.fault(uuid)['message']
+        self.assertIn('had no disks before and has none now', text)
+        self.rebuild(uuid)
+        self.assert_ended(uuid, states.ACTIVE)
+
+    def test_a_failure_of_a_running_guest_without_disks(self):
+        uuid, *_ = self.booted()
+        self.cloud.driver('a').remove_disks(uuid)
+        self.cloud.world.inject_fault('a', 'shutdown', 'sick')
+        self.rebuild(uuid)
+        self.assert_ended(uuid, states.ERROR, 'failed')
+        text = self.cloud.fault(uuid)['message']
+        self.assertIn('had no disks before and has none now', text)
         self.rebuild(uuid)
         self.assert_ended(uuid, states.ACTIVE)
 
