@@ -29,6 +29,7 @@ from minova.objects.operation_params import EvacuateParams
 from minova.objects.operation_params import RebuildParams
 from minova.objects.operation_params import ResetStateParams
 from minova.objects.step_args import LiveMigrateArgs
+from minova.objects.step_args import RescueArgs
 
 #: The modes whose hosts have moved on once the source owns the instance.
 _AT_DESTINATION: Final = (Mode.FORWARD, Mode.LOOK)
@@ -89,6 +90,8 @@ def _describe_unconfirmed(
     connection: Connection, instance: Instance, params: ResetStateParams
 ) -> ResetStateParams:
     """Return the reset of a server without an operation."""
+    if instance.vm_state == states.RESCUED:
+        return _describe_rescue(instance, params, [])
     if instance.vm_state != states.RESIZED:
         return params
     migration = migrations.get_unconfirmed(connection, instance.uuid)
@@ -100,6 +103,20 @@ def _describe_unconfirmed(
         claims_dest=True,
         consumer=migration.uuid,
     )
+
+
+def _describe_rescue(
+    instance: Instance, params: ResetStateParams, steps: list[records.Step]
+) -> ResetStateParams:
+    """Return the reset of a server that may run from a rescue disk.
+
+    ``steps`` are those of the owner, which may have powered the guest off.
+    """
+    was_active = instance.power_state in states.POWERED_ON
+    for step in steps:
+        if isinstance(step.args, RescueArgs):
+            was_active = step.args.was_on
+    return params.replace(mode=Mode.RESCUE, was_active=was_active)
 
 
 def _repeat(
@@ -135,10 +152,16 @@ def _describe_on_host(
     """Return the reset of a server whose operation has one host."""
     if instance.host is None:
         return params
+    steps = operations.list_steps(connection, owner.id)
+    has_begun = any(step.started_at is not None for step in steps)
+    if instance.vm_state == states.RESCUED or (
+        owner.kind == 'rescue' and has_begun
+    ):
+        return _describe_rescue(instance, params, steps)
     if not isinstance(owner.params, RebuildParams):
         return params.replace(mode=Mode.HOST)
     before = owner.params.before
-    for step in operations.list_steps(connection, owner.id):
+    for step in steps:
         if step.method == RebuildInstance.method:
             retained = checkpoints.find(step.checkpoints, OldDisksRetained)
             if retained is not None and not retained.exists:

@@ -23,7 +23,6 @@ from minova.flows.base import UnitOfWork
 from minova.objects.checkpoints import CrashDumpTriggered
 from minova.objects.step_args import NoArgs
 from minova.objects.step_results import NoResult
-from minova.states import POWERED_ON
 
 
 class TriggerCrashDump(ComputeStep[NoArgs, NoResult]):
@@ -46,7 +45,7 @@ class TriggerCrashDump(ComputeStep[NoArgs, NoResult]):
                 'interrupt could crash a guest that has recovered',
             )
         guest = ctx.driver.guest(ctx.instance.uuid)
-        is_on = guest is not None and guest.power in POWERED_ON
+        is_on = guest is not None and guest.is_on
         boot = guest.boot if guest is not None and is_on else None
         triggered = ctx.find_checkpoint(CrashDumpTriggered)
         if triggered is not None and triggered.boot != boot:

@@ -143,7 +143,7 @@ class ResumeInstance(SingleSpanStep):
         """
         uuid = ctx.instance.uuid
         guest = ctx.driver.guest(uuid)
-        on = guest is not None and guest.power in POWERED_ON
+        on = guest is not None and guest.is_on
         if on or ctx.driver.has_managed_save(uuid):
             _resume_saved(ctx)
         else:

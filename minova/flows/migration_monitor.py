@@ -20,7 +20,6 @@ from minova.conf import CONF
 from minova.flows.base import Error
 from minova.flows.base import StepContext
 from minova.objects.live_migrate_data import LiveMigrateData
-from minova.states import POWERED_ON
 
 if TYPE_CHECKING:
     from minova.virt.driver import MigrationStatus
@@ -55,7 +54,7 @@ def query(ctx: StepContext, call: Callable[[str], T]) -> T:
 def is_on(ctx: StepContext) -> bool:
     """Tell whether the guest is on, and not a leftover of a migration."""
     guest = query(ctx, ctx.driver.guest)
-    return guest is not None and guest.power in POWERED_ON
+    return guest is not None and guest.is_on
 
 
 def require_arrived(ctx: StepContext, dest: str) -> None:

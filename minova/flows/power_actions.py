@@ -28,6 +28,12 @@ def read_power_state(ctx: StepContext) -> GuestState:
     return GuestState(power_state=int(power))
 
 
+def is_on(ctx: StepContext) -> bool:
+    """Tell whether the guest is on, paused or not, on this host."""
+    guest = ctx.driver.guest(ctx.instance.uuid)
+    return guest is not None and guest.is_on
+
+
 def unchanged_power_state(ctx: StepContext) -> GuestState:
     """Return the power state that the database has of an untouched guest."""
     return GuestState(power_state=ctx.instance.power_state)

@@ -68,7 +68,7 @@ def _restore_guest(
         return
     if (
         guest is not None
-        and guest.power in POWERED_ON
+        and guest.is_on
         and not was_shut_down
         and not ctx.is_current_generation(guest.generation)
     ):

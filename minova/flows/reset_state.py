@@ -7,7 +7,7 @@ what it has preempted   step                   what the step settles
 nothing                 none                   nothing
 work on one host        settle_guest           the power state, in the
                                                background; the disks of a
-                                               rebuild
+                                               rebuild, the rescue disk
 live migration          settle_at_source       ends the job; the guest stays
                                                where it is
 ..                      settle_at_destination  defines a guest that has arrived
@@ -49,7 +49,6 @@ from minova.objects.step_args import NoArgs
 from minova.objects.step_args import RemoveLeftoversArgs
 from minova.objects.step_results import GuestSettled
 from minova.objects.step_results import NoResult
-from minova.states import POWERED_ON
 from minova.states import PowerState
 
 LOG = logging.getLogger(__name__)
@@ -67,6 +66,8 @@ class Mode(enum.StrEnum):
     HOST = 'host'
     #: Old and new disks on the host of the instance.
     REBUILD = 'rebuild'
+    #: A rescue disk, from which the guest may run.
+    RESCUE = 'rescue'
     #: A finished resize without an owner: the destination has the guest.
     CONFIRM = 'confirm'
     #: A live migration, in any phase.
@@ -85,11 +86,6 @@ def _params(uow: UnitOfWork) -> ResetStateParams:
     return ResetStateParams.narrow(uow.operation.params)
 
 
-def _is_on(ctx: StepContext) -> bool:
-    guest = ctx.driver.guest(ctx.instance.uuid)
-    return guest is not None and guest.power in POWERED_ON
-
-
 def _settled(ctx: StepContext, is_new: bool) -> GuestSettled:
     power_state = power_actions.read_power_state(ctx).power_state
     return GuestSettled(power_state=power_state, is_new=is_new)
@@ -105,7 +101,7 @@ def _start_if_wanted(ctx: StepContext) -> None:
     if not params.was_active or ctx.instance.vm_state != states.ACTIVE:
         return
     uuid = ctx.instance.uuid
-    if _is_on(ctx) or not ctx.driver.has_disks(uuid):
+    if power_actions.is_on(ctx) or not ctx.driver.has_disks(uuid):
         return
     try:
         power_actions.define_and_start(ctx, ctx.spec())
@@ -119,7 +115,7 @@ def _start_if_wanted(ctx: StepContext) -> None:
 
 
 class SettleGuest(ComputeStep[NoArgs, GuestSettled]):
-    """Read what an interrupted step has left of the guest."""
+    """Settle what an interrupted step has left of the guest."""
 
     method = 'settle_guest'
     retry_until_done = True
@@ -136,14 +132,29 @@ class SettleGuest(ComputeStep[NoArgs, GuestSettled]):
             return _settled(ctx, is_new=True)
         is_new = params.mode != Mode.REBUILD or not params.before
         if not is_new and ctx.driver.has_retained_disks(uuid):
-            is_new = _is_on(ctx)
+            is_new = power_actions.is_on(ctx)
             if not is_new:
                 ctx.driver.restore_disks(uuid)
         if not is_new:
             for name, value in params.before.items():
                 setattr(ctx.instance, name, value)
-        _start_if_wanted(ctx)
+        if params.mode == Mode.RESCUE:
+            self._end_rescue(ctx)
+        else:
+            _start_if_wanted(ctx)
         return _settled(ctx, is_new)
+
+    def _end_rescue(self, ctx: StepContext) -> None:
+        """Start the guest from its own disk; remove the rescue disk."""
+        uuid = ctx.instance.uuid
+        guest = ctx.driver.guest(uuid)
+        if guest is not None and not ctx.is_current_generation(
+            guest.generation
+        ):
+            ctx.driver.power_off(uuid)
+            ctx.driver.define(ctx.spec())
+        _start_if_wanted(ctx)
+        ctx.driver.remove_rescue_disk(uuid)
 
     def on_success(self, uow: UnitOfWork, result: GuestSettled) -> None:
         """Write the power state, unless another operation has begun."""
@@ -169,7 +180,7 @@ class SettleGuest(ComputeStep[NoArgs, GuestSettled]):
 def _enqueue_first(uow: UnitOfWork, mode: Mode) -> None:
     """Enqueue the step on the host that may have the good copy."""
     host, migration = uow.instance.host, uow.find_migration()
-    if mode is Mode.REBUILD or migration is None:
+    if mode in (Mode.REBUILD, Mode.RESCUE) or migration is None:
         uow.enqueue(SettleGuest, NoArgs(), host=host)
     elif mode is Mode.SOURCE or (
         mode is Mode.LIVE and host == migration.source_host
@@ -232,7 +243,7 @@ class SettleAtSource(ComputeStep[NoArgs, GuestSettled]):
             return self._end_live_migration(ctx)
         uuid = ctx.instance.uuid
         if ctx.driver.has_retained_disks(uuid):
-            if _is_on(ctx):
+            if power_actions.is_on(ctx):
                 # The guest of the other size on the same host.
                 ctx.driver.power_off(uuid)
             ctx.driver.restore_disks(uuid)
@@ -299,7 +310,7 @@ class SettleAtDestination(ComputeStep[NoArgs, GuestSettled]):
         params, uuid = ResetStateParams.narrow(ctx.params), ctx.instance.uuid
         if params.mode == Mode.LIVE:
             ctx.driver.define(ctx.spec())
-        elif not _is_on(ctx):
+        elif not power_actions.is_on(ctx):
             if params.mode != Mode.FORWARD:
                 self._remove(ctx)
                 return _settled(ctx, is_new=False)

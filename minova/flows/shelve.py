@@ -57,7 +57,6 @@ from minova.objects.step_args import SnapshotArgs
 from minova.objects.step_results import GuestState
 from minova.objects.step_results import HostSelected
 from minova.objects.step_results import NoResult
-from minova.states import POWERED_ON
 from minova.states import PowerState
 
 if TYPE_CHECKING:
@@ -309,7 +308,7 @@ class UnshelveInstance(ComputeStep[NoArgs, GuestState]):
         if guest is not None and ctx.driver.has_managed_save(uuid):
             ctx.driver.resume(uuid)
         elif not power_actions.is_already_started(ctx):
-            if guest is not None and guest.power in POWERED_ON:
+            if guest is not None and guest.is_on:
                 # It was started outside of Minova.
                 ctx.driver.power_off(uuid)
             if not ctx.driver.has_disks(uuid):
@@ -374,7 +373,7 @@ class Unshelve(Flow):
 
     def on_unwound(self, uow: UnitOfWork, error: Error) -> None:
         """Try another host for an offloaded server, if one can help."""
-        tried = [s for s in uow.steps() if s.method == UnshelveInstance.method]
+        tried = retries.list_attempts(uow, UnshelveInstance)
         params = UnshelveParams.narrow(uow.operation.params)
         hopeless = (
             uow.instance.host is not None

@@ -315,6 +315,7 @@ _ROWS: Final[tuple[tuple[Any, ...], ...]] = (
     ('reset_creating',              'reset_state',         'nothing',           boot, wait_for_task('spawning'), _TO_ERROR),
     ('reset_rebooting',             'reset_state',         'active',            _HARD, _TO_ACTIVE),
     ('reset_rebuilding',            'reset_state',         'active',            *_REBUILDING, _TO_ACTIVE),
+    ('reset_rescuing',              'reset_state',         'active',            act('rescue'), wait_for_task('rescuing'), _TO_ACTIVE),
     ('reset_rebuild_begun',         'reset_state',         'stopped',           _REBUILD, _TO_ERROR),
     ('reset_resized',               'reset_state',         'resized',           _TO_ACTIVE),
     ('reset_confirming',            'reset_state',         'resized',           act('confirmResize'), _TO_ACTIVE),

@@ -4,9 +4,13 @@
 from minova import exception
 from minova import states
 from minova.conf import CONF
+from minova.db.queries import operations
 from minova.engine import state_reset
 from minova.objects import operation as records
+from minova.objects.operation_params import RescueImage
 from tests.functional import base
+
+RESCUE = RescueImage(image_id='tools', name='Tools', disk_format='raw')
 
 
 class ResetStateTestCase(base.FlowTestCase):
@@ -117,6 +121,52 @@ class ResetStateTest(ResetStateTestCase):
         self.assertEqual('confirmed', self.cloud.last_migration(uuid).status)
         self.assertEqual({(dest, True): 1}, self.cloud.allocations(uuid))
         self.assertEqual([], self.cloud.driver(source).guests())
+
+    def assert_runs_from_own_disk(self, uuid, host):
+        self.assertEqual([host], self.cloud.world.running(uuid))
+        self.assertIsNone(self.cloud.world.guest(host, uuid)['spec']['rescue'])
+        self.assertNotIn('rescue', self.cloud.world.get_disks(host, uuid))
+
+    def reset_interrupted(self, kind, call, uuid, host):
+        self.cloud.world.inject_fault(host, call, 'sick', times=1000)
+        begun = self.cloud.begin(kind, uuid, wait=False, image=RESCUE)
+        self.cloud.wait_for(
+            lambda: any(
+                step.error
+                for step in self.cloud.read(
+                    operations.list_steps, begun.operation.id
+                )
+            )
+        )
+        self.reset(uuid, wait=False)
+        self.cloud.world.clear_faults()
+        self.settled(uuid)
+
+    def test_rescued(self):
+        uuid, host, *_ = self.booted()
+        host = host.removeprefix('compute.')
+        for state in (states.ERROR, states.ACTIVE):
+            self.cloud.begin('rescue', uuid, image=RESCUE)
+            self.assert_ended(uuid, states.RESCUED)
+            self.reset(uuid, state, wait=False)
+            self.assertEqual(state, self.settled(uuid).vm_state)
+            if state == states.ERROR:
+                self.assertEqual([], self.cloud.world.running(uuid))
+                self.cloud.begin('reboot_hard', uuid)
+            self.assert_runs_from_own_disk(uuid, host)
+
+    def test_interrupted_rescue(self):
+        uuid, host, *_ = self.booted()
+        host = host.removeprefix('compute.')
+        self.reset_interrupted('rescue', 'start', uuid, host)
+        self.assert_runs_from_own_disk(uuid, host)
+
+    def test_interrupted_unrescue(self):
+        uuid, host, *_ = self.booted()
+        host = host.removeprefix('compute.')
+        self.cloud.begin('rescue', uuid, image=RESCUE)
+        self.reset_interrupted('unrescue', 'remove_rescue_disk', uuid, host)
+        self.assert_runs_from_own_disk(uuid, host)
 
     def test_active_needs_a_host(self):
         uuid, *_ = self.booted()

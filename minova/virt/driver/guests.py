@@ -5,6 +5,7 @@ import dataclasses
 from typing import Any
 from typing import Protocol
 
+from minova.states import POWERED_ON
 from minova.states import PowerState
 
 
@@ -82,6 +83,11 @@ class Guest:
     generation: int | None
     is_incoming: bool = False
     fault: str | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the guest is on, paused or not."""
+        return self.power in POWERED_ON
 
 
 class GuestInterface(Protocol):

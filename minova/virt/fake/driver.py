@@ -287,7 +287,7 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeSnapshots, FakeLiveMigration):
 
     def _require_running(self, uuid: str) -> None:
         guest = self._get_guest(uuid)
-        if guest is None or guest.power not in POWERED_ON:
+        if guest is None or not guest.is_on:
             raise exception.InstanceNotReady(
                 instance_id=uuid, reason='the guest does not run'
             )
@@ -313,7 +313,7 @@ class FakeDriver(FakeInterfaces, FakeDisks, FakeSnapshots, FakeLiveMigration):
         """Return the devices of the record, without any traffic."""
         guest = self._get_guest(uuid)
         record = self._world.guest(self.host, uuid)
-        if guest is None or record is None or guest.power not in POWERED_ON:
+        if guest is None or record is None or not guest.is_on:
             raise exception.InstanceNotReady(
                 instance_id=uuid, reason='the guest does not run'
             )

@@ -47,7 +47,7 @@ class FakeLiveMigration(FakeHost):
     ) -> LiveMigrateData:
         """Require a running guest."""
         guest = self._get_guest(uuid)
-        if guest is None or guest.power not in POWERED_ON:
+        if guest is None or not guest.is_on:
             raise exception.MigrationPreCheckError(
                 reason=f'guest {uuid} does not run on {self.host}'
             )

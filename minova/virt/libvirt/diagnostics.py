@@ -18,7 +18,6 @@ from minova.objects.diagnostics import CpuDiagnostics
 from minova.objects.diagnostics import Diagnostics
 from minova.objects.diagnostics import DiskDiagnostics
 from minova.objects.diagnostics import NicDiagnostics
-from minova.states import POWERED_ON
 from minova.states import PowerState
 from minova.virt.libvirt.errors import translate_errors
 from minova.virt.libvirt.guests import Guests
@@ -85,7 +84,7 @@ class DomainDiagnostics:
 def require_on(guests: Guests, uuid: str) -> PowerState:
     """Return the power state of a guest; InstanceNotReady when it is off."""
     guest = guests.guest(uuid)
-    if guest is None or guest.power not in POWERED_ON:
+    if guest is None or not guest.is_on:
         raise exception.InstanceNotReady(
             instance_id=uuid, reason='the guest does not run'
         )

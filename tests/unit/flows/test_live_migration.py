@@ -7,8 +7,15 @@ from minova import exception
 from minova.flows import live_migration
 from minova.flows import migration_monitor
 from minova.states import PowerState
+from minova.virt.driver import Guest
 from minova.virt.driver import MigrationStatus
 from tests import base
+
+
+def guest(power):
+    return Guest(
+        uuid='1', power=power, boot=None, operation=None, generation=None
+    )
 
 
 class LeavingDriver:
@@ -19,7 +26,7 @@ class LeavingDriver:
 
     def guest(self, uuid):
         here, self._here = self._here, False
-        return SimpleNamespace(power=PowerState.RUNNING) if here else None
+        return guest(PowerState.RUNNING) if here else None
 
     def migration_status(self, uuid):
         here, self._here = self._here, False
@@ -39,10 +46,10 @@ class UnderWayTest(base.TestCase):
 
     def context(self, here, state, there):
         """Return a context with these states of the guest on both hosts."""
-        guest = None if here is None else SimpleNamespace(power=here)
+        found = None if here is None else guest(here)
         return SimpleNamespace(
             driver=SimpleNamespace(
-                guest=lambda uuid: guest,
+                guest=lambda uuid: found,
                 migration_status=lambda uuid: MigrationStatus(state),
             ),
             instance=SimpleNamespace(uuid='1'),

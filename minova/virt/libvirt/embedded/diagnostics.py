@@ -6,7 +6,6 @@ libvirt's test driver counts nothing: the devices are those of the definition.
 
 from minova import exception
 from minova.objects.diagnostics import Diagnostics
-from minova.states import POWERED_ON
 from minova.virt.libvirt.diagnostics import describe
 from minova.virt.libvirt.diagnostics import Statistics
 from minova.virt.libvirt.embedded.guests import EmbeddedGuests
@@ -26,7 +25,7 @@ class EmbeddedDiagnostics:
             guest is None
             or definition is None
             or guest.is_incoming
-            or guest.power not in POWERED_ON
+            or not guest.is_on
         ):
             raise exception.InstanceNotReady(
                 instance_id=uuid, reason='the guest does not run'

@@ -111,7 +111,7 @@ class SimulatedLiveMigration:
         """Require a running guest."""
         self._require_known_host(dest_check_data.host)
         guest = self._guests.guest(uuid)
-        if guest is None or guest.power not in POWERED_ON:
+        if guest is None or not guest.is_on:
             raise exception.MigrationPreCheckError(
                 reason=f'guest {uuid} does not run on {self._host}'
             )

@@ -6,7 +6,6 @@ import contextlib
 
 import libvirt
 
-from minova.states import POWERED_ON
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import networks
 from minova.virt.libvirt import xml
@@ -46,17 +45,13 @@ class QemuGuests(Guests):
         The host takes ownership of the disks of a guest that arrived running.
         """
         guest = self.guest(spec.uuid)
-        if (
-            guest is not None
-            and guest.power in POWERED_ON
-            and not guest.is_incoming
-        ):
+        if guest is not None and guest.is_on and not guest.is_incoming:
             self._disks.take_ownership(spec.uuid)
         self.filters.ensure(spec.uuid, spec.nics)
         networks.ensure_reservations(self._connection, spec.uuid, spec.nics)
         self._disks.prepare_console_log(spec.uuid)
         self._disks.prepare_nvram(spec.uuid, self.firmware(spec))
-        if guest is None or guest.power not in POWERED_ON:
+        if guest is None or not guest.is_on:
             self._disks.install_tpm(spec.uuid)
         with after_a_change(spec.uuid):
             super().define(spec)

@@ -21,7 +21,6 @@ from minova.conf import CONF
 from minova.objects.live_migrate_data import LiveMigrateData
 from minova.objects.live_migrate_data import MigrateDisk
 from minova.objects.live_migrate_data import QemuMigrateData
-from minova.states import POWERED_ON
 from minova.virt.driver import GuestSpec
 from minova.virt.driver import MigrationStatus
 from minova.virt.driver import Peer
@@ -139,7 +138,7 @@ class QemuLiveMigration(LiveMigrationChecks):
         if self.migration_status(uuid).state == 'running':
             return
         guest = self._guests.guest(uuid)
-        if guest is None or guest.power not in POWERED_ON:
+        if guest is None or not guest.is_on:
             raise exception.GuestMigrationFailed(
                 instance_id=uuid, reason='the guest is off'
             )

@@ -24,7 +24,6 @@ from minova.objects.live_migrate_data import LiveMigrateSource
 from minova.objects.live_migrate_data import MigrateDisk
 from minova.objects.live_migrate_data import QemuDestination
 from minova.objects.live_migrate_data import QemuMigrateData
-from minova.states import POWERED_ON
 from minova.virt import qemu_version
 from minova.virt.driver import GuestSpec
 from minova.virt.libvirt import qcow2_header
@@ -145,7 +144,7 @@ class LiveMigrationChecks:
         """Check the storage and the QEMU versions; decide on the mode."""
         domain = self._guests.find(uuid)
         guest = self._guests.guest(uuid)
-        if domain is None or guest is None or guest.power not in POWERED_ON:
+        if domain is None or guest is None or not guest.is_on:
             raise exception.MigrationPreCheckError(
                 reason=f'guest {uuid} does not run on {self._host}'
             )
