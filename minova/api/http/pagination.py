@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from minova import exception
 from minova.api.http.request import ApiRequest
+from minova.api.views import Document
 from minova.api.views.links import Link
 from minova.conf import CONF
 
@@ -18,6 +19,14 @@ def get_page_size(request: ApiRequest) -> int:
     max_limit: int = CONF.api.max_limit
     requested: int = request.query.get('limit', max_limit)
     return min(requested, max_limit)
+
+
+def make_list(key: str, entries: object, links: list[Link]) -> Document:
+    """Return a reply with a page, and its links unless there are none."""
+    result: Document = {key: entries}
+    if links:
+        result[f'{key}_links'] = links
+    return result
 
 
 def after_marker(

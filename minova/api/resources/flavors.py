@@ -187,10 +187,7 @@ def _list(
     page, links = pagination.paginate(
         request, path, found, lambda flavor: flavor.flavorid
     )
-    result: Document = {'flavors': [view(flavor) for flavor in page]}
-    if links:
-        result['flavors_links'] = links
-    return result
+    return pagination.make_list('flavors', [view(one) for one in page], links)
 
 
 def _read_filtered(request: ApiRequest) -> list[Flavor]:

@@ -183,15 +183,11 @@ def _list(
             pagination.after_marker(request, found, get_id),
             get_id,
         )
-    result: Document = {
-        'hypervisors': [
-            _add_servers_if(view(one, request.version), one, with_servers)
-            for one in found
-        ]
-    }
-    if links:
-        result['hypervisors_links'] = links
-    return result
+    result = [
+        _add_servers_if(view(one, request.version), one, with_servers)
+        for one in found
+    ]
+    return pagination.make_list('hypervisors', result, links)
 
 
 def _add_servers_if(

@@ -77,12 +77,8 @@ def _list(
 ) -> Document:
     """List a page of the images that the query selects, newest first."""
     page, links = _select(request, path)
-    result: Document = {
-        'images': [view(image, request.links, _url()) for image in page]
-    }
-    if links:
-        result['images_links'] = links
-    return result
+    result = [view(image, request.links, _url()) for image in page]
+    return pagination.make_list('images', result, links)
 
 
 def _url() -> str:

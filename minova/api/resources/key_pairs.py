@@ -62,12 +62,8 @@ def index(request: ApiRequest) -> Document:
             request, 'os-keypairs', found, lambda pair: pair.name
         )
         result = list(page)
-    reply: Document = {
-        'keypairs': [{'keypair': _brief(request, pair)} for pair in result]
-    }
-    if links:
-        reply['keypairs_links'] = links
-    return reply
+    reply = [{'keypair': _brief(request, pair)} for pair in result]
+    return pagination.make_list('keypairs', reply, links)
 
 
 def show(request: ApiRequest, name: str) -> Document:

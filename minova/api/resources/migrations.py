@@ -72,17 +72,15 @@ def index(request: ApiRequest) -> Document:
     page, links = pagination.paginate(
         request, 'os-migrations', found, lambda m: m.uuid
     )
-    result: Document = {
-        'migrations': [
-            views.list_entry(
-                migration, request.version, request.links, shows_hosts
-            )
-            for migration in page
-        ]
-    }
-    if links and request.version >= 59:
-        result['migrations_links'] = links
-    return result
+    result = [
+        views.list_entry(
+            migration, request.version, request.links, shows_hosts
+        )
+        for migration in page
+    ]
+    return pagination.make_list(
+        'migrations', result, links if request.version >= 59 else []
+    )
 
 
 def _get_scope(request: ApiRequest) -> str | None:

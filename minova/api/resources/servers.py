@@ -36,7 +36,9 @@ def index(request: ApiRequest) -> Document:
     """List servers: ids and names."""
     rows, links = _read_page(request, '/servers', detail=False)
     view = request.make_server_view()
-    return _make_list([view.brief(row) for row in rows], links)
+    return pagination.make_list(
+        'servers', [view.brief(row) for row in rows], links
+    )
 
 
 def detail(request: ApiRequest) -> Document:
@@ -47,7 +49,7 @@ def detail(request: ApiRequest) -> Document:
         view = dataclasses.replace(view, services=_read_services(request))
     faults = request.get_faults(*rows)
     result = [view.detail(row, faults.get(row.uuid)) for row in rows]
-    return _make_list(result, links)
+    return pagination.make_list('servers', result, links)
 
 
 def _read_services(request: ApiRequest) -> dict[str, Service]:
@@ -81,13 +83,6 @@ def _read_page(
         )
     )
     return pagination.paginate(request, path[1:], found, lambda row: row.uuid)
-
-
-def _make_list(result: list[Document], links: list[Link]) -> Document:
-    found: Document = {'servers': result}
-    if links:
-        found['servers_links'] = links
-    return found
 
 
 # -- one server --------------------------------------------------------------

@@ -43,14 +43,8 @@ def index(request: ApiRequest) -> Document:
     period = _get_period(request)
     servers, links = _list(request, period, _PATH, None)
     detailed = request.query.get('detailed', ['0'])[0].lower()
-    result: Document = {
-        'tenant_usages': views.by_project(
-            servers, period, detailed in ('1', 'true')
-        )
-    }
-    if links:
-        result['tenant_usages_links'] = links
-    return result
+    usages = views.by_project(servers, period, detailed in ('1', 'true'))
+    return pagination.make_list('tenant_usages', usages, links)
 
 
 def show(request: ApiRequest, project_id: str) -> Document:
@@ -60,10 +54,8 @@ def show(request: ApiRequest, project_id: str) -> Document:
     path = f'{_PATH}/{project_id}'
     servers, links = _list(request, period, path, project_id)
     found = views.by_project(servers, period, is_detailed=True)
-    result: Document = {'tenant_usage': found[0] if found else {}}
-    if links:
-        result['tenant_usage_links'] = links
-    return result
+    usage = found[0] if found else {}
+    return pagination.make_list('tenant_usage', usage, links)
 
 
 def _get_period(request: ApiRequest) -> views.Period:
