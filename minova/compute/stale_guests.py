@@ -15,19 +15,26 @@ LOG = logging.getLogger(__name__)
 
 
 def remove(host: str, driver: Driver, conductor: Conductor) -> None:
-    """Destroy the guests of evacuated instances, and disks not needed.
+    """Destroy the guests of evacuated instances, with their disks.
+
+    A guest whose evacuation has not ended is powered off and keeps them.
 
     Raises Unavailable without a conductor, GuestFailed of the hypervisor.
     """
     found = conductor.evacuated_instances(get_admin_context(), host=host)
     for uuid, removes_disks in found.items():
         LOG.warning(
-            'Guest %s on %s: another host has it now; removing the guest%s',
+            'Guest %s on %s: another host has it now; %s',
             uuid,
             host,
-            ' and its disks' if removes_disks else '',
+            'removing the guest and its disks'
+            if removes_disks
+            else 'powering it off',
         )
-        driver.destroy(uuid)
         if removes_disks:
+            driver.destroy(uuid)
             driver.remove_disks(uuid)
             driver.discard_disks(uuid)
+        elif driver.guest(uuid) is not None:
+            # This host gets the instance back if the evacuation fails.
+            driver.power_off(uuid)

@@ -137,7 +137,8 @@ def require_preemptible(connection: Connection, instance: Instance) -> None:
 def list_stale_guests(connection: Connection, host: str) -> dict[str, bool]:
     """Return the instances whose guests a host that returns must destroy.
 
-    The value tells whether their disks are to be removed too.
+    The value tells whether guest and disks are to be removed: as long as the
+    evacuation may fail, the guest is only powered off.
     """
     found = {}
     for migration in migrations.list_evacuations(connection):

@@ -17,7 +17,7 @@ guest. Step 1 gives it, by a program of ``[fencing]``, unless the source is
 forced down or fenced already. With ``[fencing] trust_disk_locks`` step 3 may
 give it: it takes a shared disk only while no guest has it open. From step 2
 on the destination owns the instance, so that a source that returns in the
-middle destroys its guest. It keeps its disks until the server runs elsewhere:
+middle powers its guest off. It keeps both until the server runs elsewhere:
 when no destination succeeds, the server stays with the source.
 
 The operation releases the instance at the end of step 3. Step 4 is pending
