@@ -58,8 +58,16 @@ class _ServerContract:
     def _start(self, *args, **kwargs):
         return self.useFixture(self.kind(*args, **kwargs))
 
+    def assert_gone(self, directory):
+        """Check that a server has left no file and no process."""
+        self.assertFalse(directory.exists())
+        self.assertEqual([], process.users_of(directory))
+
     def test_serves_and_keeps_its_data(self):
-        running = self._start()
+        running = self.kind()
+        # Checked after the cleanup of the fixture, which ends a killed server.
+        self.addCleanup(lambda: self.assert_gone(running.directory))
+        self.useFixture(running)
         self.save(running, 'one')
         self.assertEqual(['one'], self.load(running))
         first = running.pid
@@ -80,14 +88,18 @@ class _ServerContract:
         self.assertFalse(process.is_alive(second))
         running.start()
         self.assertEqual(['one', 'two'], self.load(running))
+        running.kill()
 
     def test_listens_on_loopback_only(self):
-        running = self._start()
+        running = servers.shared(self.kind)
         family = process.tree(running.pid)
         self.assertEqual({'127.0.0.1'}, process.listening(family))
 
     def test_pauses(self):
-        running = self._start()
+        running = self.kind()
+        # Checked after the cleanup of the fixture, which ends a paused server.
+        self.addCleanup(lambda: self.assert_gone(running.directory))
+        self.useFixture(running)
         self.save(running, 'one')
         running.pause()
         loaded = []
@@ -105,8 +117,6 @@ class _ServerContract:
         self.assertEqual(['one'], loaded)
 
         running.pause()
-        running.stop()
-        self.assertIsNone(running.pid)
 
     def test_leaves_nothing(self):
         with self.kind() as running:
@@ -115,17 +125,8 @@ class _ServerContract:
             family = process.tree(running.pid)
             self.assertIn(running.pid, process.users_of(directory))
             self.assertTrue(directory.is_dir())
-        self.assertFalse(directory.exists())
-        self.assertEqual([], process.users_of(directory))
+        self.assert_gone(directory)
         self.assertEqual([], [pid for pid in family if process.is_alive(pid)])
-
-    def test_leaves_nothing_when_paused_or_ended(self):
-        for act in ('pause', 'kill', 'stop'):
-            with self.kind() as running:
-                directory = running.directory
-                getattr(running, act)()
-            self.assertFalse(directory.exists())
-            self.assertEqual([], process.users_of(directory))
 
     def test_start_failure_has_a_reason(self):
         class Broken(self.kind):
@@ -264,7 +265,7 @@ class TestRabbitMQ(_ServerContract, testtools.TestCase):
             self.assertRaises(ConnectionRefusedError, client.connect, at)
 
     def test_virtual_hosts_are_apart(self):
-        running = self._start()
+        running = servers.shared(self.kind)
         left = running.vhost('left')
         right = running.vhost('tests.Some/right é')
         with self._connect(left) as one, self._connect(right) as other:
@@ -275,7 +276,7 @@ class TestRabbitMQ(_ServerContract, testtools.TestCase):
             self.assertEqual(1, one.SimpleQueue('queue').qsize())
 
     def test_virtual_host_goes(self):
-        running = self._start()
+        running = servers.shared(self.kind)
         url = running.vhost('brief')
         self.assertEqual(url, running.vhost('brief'))
         with self._connect(url) as connection:
@@ -309,7 +310,7 @@ class TestRabbitMQ(_ServerContract, testtools.TestCase):
         self.assertRaises(KeyError, running.counter, 'rabbitmq_no_such')
 
     def test_needs_no_epmd(self):
-        running = self._start()
+        running = servers.shared(self.kind)
         environment = pathlib.Path(f'/proc/{running.pid}/environ').read_text()
         settings = dict(
             line.split('=', 1) for line in environment.split('\0') if line
