@@ -45,7 +45,7 @@ def memory_of(service):
 def started(arguments, directory):
     """Start all; yield the cluster, its servers and a user of its API."""
     with (
-        servers.RabbitMQ(prometheus=True, busy_wait='none') as rabbit,
+        servers.RabbitMQ(prometheus=True, schedulers=None) as rabbit,
         servers.MariaDB() as mariadb,
         processes.Cluster(
             rabbit.url,
