@@ -116,14 +116,17 @@ class RecoveryTestCase(test_base.TestCase):
         clock.sleep(1)
 
     def take_down(self, host):
-        """Stop a host and wait until it counts as down."""
+        """Stop a host and wait until it counts as down.
+
+        From now on other hosts count as down so soon too.
+        """
         self.cloud.stop(self.cloud.computes[host])
+        self.config(group='conductor', service_down_time=2.0)
         self.cloud.wait_for(
             lambda: service_liveness.is_silent(
                 self.cloud.read(hosts.list_services, 'nova-compute', host)[
                     0
-                ].heartbeat_age,
-                1.0,
+                ].heartbeat_age
             )
         )
 

@@ -229,7 +229,6 @@ class LostSecretTest(base.RecoveryTestCase):
             self.assertIn('set it again', last.error['kwargs']['reason'])
 
     def test_host_goes_down(self):
-        self.config('conductor', service_down_time=1.0)
         uuid = self.cloud.boot(host='a')
         self.take_down('a')
         error = self.assertRaises(exception.HostDown, self.begin, uuid)

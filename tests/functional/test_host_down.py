@@ -10,10 +10,6 @@ from tests.functional import base
 class HostDownTest(base.RecoveryTestCase):
     """A host is down for a long time."""
 
-    def setUp(self):
-        super().setUp()
-        self.config(group='conductor', service_down_time=1.0)
-
     def test_delete(self):
         uuid = self.cloud.boot(host='a')
         since = len(self.cloud.consumer.of_instance(uuid))
@@ -115,6 +111,7 @@ class HostDownTest(base.RecoveryTestCase):
         # The host still counts as up and is the first choice.
         uuid = self.cloud.boot(wait=False)
         self.assertIn(self.cloud.instance(uuid).host, ('a', None))
+        self.config(group='conductor', service_down_time=2.0)
         self.cloud.wait_for(lambda: self.cloud.instance(uuid).host == 'b')
         instance = self.cloud.settle(uuid)
         self.assertEqual(states.ACTIVE, instance.vm_state)

@@ -289,7 +289,6 @@ class HostDownTest(base.RecoveryTestCase):
 
     def setUp(self):
         super().setUp()
-        self.config(group='conductor', service_down_time=1.0)
         self.config(group='conductor', shelved_offload_time=-1)
 
     def test_offloaded_in_the_database(self):

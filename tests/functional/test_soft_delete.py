@@ -209,10 +209,6 @@ class ReclaimTest(SoftDeleteTestCase):
 class HostDownTest(base.RecoveryTestCase):
     """A soft delete does not need the host."""
 
-    def setUp(self):
-        super().setUp()
-        self.config(group='conductor', service_down_time=1.0)
-
     def test_guest_is_powered_off_when_the_host_returns(self):
         uuid = self.cloud.boot(host='a')
         self.take_down('a')
