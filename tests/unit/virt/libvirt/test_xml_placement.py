@@ -88,6 +88,30 @@ class PlacementTest(base.TestCase):
             ('2048', '0-1'), (page.get('size'), page.get('nodeset'))
         )
 
+    def test_cells_of_different_sizes(self):
+        specs = {
+            'hw:numa_nodes': '2',
+            'hw:numa_cpus.0': '0,2-3',
+            'hw:numa_cpus.1': '1',
+            'hw:numa_mem.0': '256',
+            'hw:numa_mem.1': '768',
+        }
+        placement = Placement(
+            (
+                PlacedCell(1, (0, 2, 3), (8, 9), 256),
+                PlacedCell(0, (1,), (2, 3), 768),
+            )
+        )
+        root = ElementTree.fromstring(self.text(specs, placement))
+        cells = [
+            (one.get('cpus'), one.get('memory'), one.get('unit'))
+            for one in root.findall('cpu/numa/cell')
+        ]
+        self.assertEqual([('0,2-3', '256', 'MiB'), ('1', '768', 'MiB')], cells)
+        self.assertEqual(
+            {'0': '8-9', '1': '2-3', '2': '8-9', '3': '8-9'}, self.pins(root)
+        )
+
     def emulator(self, policy, placement):
         specs = SPECS | {'hw:emulator_threads_policy': policy}
         root = ElementTree.fromstring(self.text(specs, placement))
