@@ -52,7 +52,7 @@ def running_request_of(
     Its memory pages keep their size.
     """
     request = request_of(instance.flavor, instance.image_meta)
-    held = find(connection, instance, instance.host, instance.uuid)
+    held = find(connection, instance, instance.host)
     if request is None or request.pages != 'large' or held is None:
         return request
     sizes = {cell.page_kb for cell in Placement.from_json(held).cells}
@@ -159,13 +159,12 @@ def find(
     connection: Connection,
     instance: Instance,
     host: str | None,
-    operation: str,
-    is_resized: bool = False,
+    consumer: str | None = None,
 ) -> dict[str, Any] | None:
     """Return the placement of a guest on the host of a step.
 
-    ``operation`` may hold a claim beside that of the instance, when a resize
-    stays on its host: ``is_resized`` selects the new one.
+    A resize that stays on its host has two claims there, of the old flavor
+    and of the new one: that of ``consumer`` is returned if it has one.
     """
     if request_of(instance.flavor, instance.image_meta) is None:
         return None
@@ -174,11 +173,8 @@ def find(
         for row in hosts.list_allocations(connection, instance.uuid)
         if row['host'] == host
     }
-    order = [instance.uuid, operation]
-    if is_resized:
-        order.reverse()
-    for consumer in (*order, *sorted(held)):
-        if consumer in held:
-            found: dict[str, Any] | None = held[consumer]
+    for one in (consumer, instance.uuid, *sorted(held)):
+        if one in held:
+            found: dict[str, Any] | None = held[one]
             return found
     return None

@@ -29,6 +29,9 @@ from minova.notifications import events
 from minova.objects import checkpoints
 from minova.objects import operation as records
 from minova.objects.checkpoints import Checkpoint
+from minova.objects.instance import Instance
+from minova.objects.migration import Migration
+from minova.objects.operation_params import ResetStateParams
 from minova.objects.step import StepAssignment
 from minova.objects.step import Wakeup
 from minova.objects.step_results import StepResult
@@ -327,8 +330,27 @@ def _assignment(
             uow.connection,
             uow.instance,
             step.host,
-            operation.id,
-            is_resized=migration is not None
-            and migration.new_flavor == uow.instance.flavor,
+            _find_consumer(operation, uow.instance, migration),
         ),
     )
+
+
+def _find_consumer(
+    operation: records.Operation,
+    instance: Instance,
+    migration: Migration | None,
+) -> str | None:
+    """Return the consumer of the claim that is for the instance's flavor.
+
+    It differs from the instance in a resize that stays on its host, and in
+    the reset of one: the other claim there is for the other flavor.
+    """
+    if migration is None or not migration.is_same_host:
+        return instance.uuid
+    other: str | None = operation.id
+    is_mine_new = False
+    if isinstance(operation.params, ResetStateParams):
+        other = operation.params.consumer
+        is_mine_new = operation.params.claims_dest
+    is_new = instance.flavor == migration.new_flavor
+    return instance.uuid if is_new == is_mine_new else other

@@ -38,9 +38,7 @@ def show_topology(request: ApiRequest, server_id: str) -> Document:
     """Show the NUMA nodes of a server."""
     instance = host_calls.get_instance(request, server_id)
     found = request.database.read(
-        lambda connection: placements.find(
-            connection, instance, instance.host, instance.uuid
-        )
+        lambda connection: placements.find(connection, instance, instance.host)
     )
     return topology_views.topology(
         instance,

@@ -2,6 +2,7 @@
 """Servers with CPUs, NUMA cells and huge pages of their hosts."""
 
 from minova.db.queries import hosts
+from minova.db.queries import operations
 from minova.db.queries import placements
 from tests.functional.api import base
 from tests.functional.api.base import LATEST
@@ -183,21 +184,55 @@ class TwoHostsTest(NumaTestCase):
         placement = record['spec']['placement']
         return found.host, [cell['cpus'] for cell in placement['cells']]
 
-    def test_resize_on_the_same_host(self):
+    def boot_alone(self):
+        """Return a server that no other host can take, and its host."""
         self.config('scheduler', allow_resize_to_same_host=True)
         uuid = self.boot_pinned(self.pinned())
-        host, cpus = self.pins(uuid)
+        host, _ = self.pins(uuid)
         (other,) = {'a', 'b'} - {host}
         reply = self.admin.put(
             '/os-services/disable', {'host': other, 'binary': 'nova-compute'}
         )
         self.assertEqual(200, reply.status, reply.body)
-        plain = self.flavor('one', {'hw:cpu_policy': 'dedicated'}, vcpus=1)
-        self.act(uuid, 'resize', {'flavorRef': plain})
+        return uuid, host
+
+    def smaller(self):
+        return self.flavor('one', {'hw:cpu_policy': 'dedicated'}, vcpus=1)
+
+    def test_resize_on_the_same_host(self):
+        uuid, host = self.boot_alone()
+        _, cpus = self.pins(uuid)
+        self.act(uuid, 'resize', {'flavorRef': self.smaller()})
         self.assertEqual((host, [[6]]), self.pins_of_new(uuid))
         self.act(uuid, 'revertResize')
         self.assertEqual((host, cpus), self.pins(uuid))
-        self.assertEqual({host: 2, other: 0}, self.used())
+        self.assertEqual({host: 2}, self.in_use())
+
+    def in_use(self):
+        return {host: cpus for host, cpus in self.used().items() if cpus}
+
+    def test_reset_of_a_revert_on_the_same_host(self):
+        """The old guest comes back to its own CPUs, not those of the new."""
+        uuid, host = self.boot_alone()
+        before = self.pins(uuid)
+        self.act(uuid, 'resize', {'flavorRef': self.smaller()})
+        self.cloud.world.inject_fault(host, 'remove_disks', times=1000)
+        path = f'/servers/{uuid}/action'
+        reply = self.admin.post(path, {'revertResize': None})
+        self.assertEqual(202, reply.status, reply.body)
+        owner = self.cloud.instance(uuid).task_id
+        self.cloud.wait_for(
+            lambda: any(
+                step.error
+                for step in self.cloud.read(operations.list_steps, owner)
+            )
+        )
+        reply = self.admin.post(path, {'os-resetState': {'state': 'active'}})
+        self.assertEqual(202, reply.status, reply.body)
+        self.cloud.world.clear_faults()
+        self.cloud.settle(uuid)
+        self.assertEqual(before, self.pins(uuid))
+        self.assertEqual({host: 2}, self.in_use())
 
     def test_cold_migration_and_shelve(self):
         uuid = self.boot_pinned(self.pinned())
