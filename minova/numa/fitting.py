@@ -26,7 +26,7 @@ class _FreeCell:
     vcpus_used: int
     #: Free for guests with normal pages, after the overcommit.
     memory_mb: float
-    #: What is there for them, for one guest at most.
+    #: The memory in normal pages; one guest gets at most this.
     normal_mb: int
     pages: dict[int, int]
 

@@ -138,8 +138,8 @@ class Simulator:
             raise
         if forks.is_child:
             forks.end_child(run)
-        for error in forks.errors:
-            raise error
+        if forks.errors:
+            raise forks.errors[0]
         return [
             # A fault whose point is not reached has no effect.
             forks.results.get(faults)

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Concurrent claims of the last dedicated CPUs, on every database."""
 
-import threading
-
-from minova import exception
-from minova.conductor.scheduler import Scheduler
 from minova.context import Context
 from minova.context import generate_request_id
 from minova.db.queries import hosts
 from minova.db.queries import placements
 from minova.engine import begin
-from minova.engine import conductor_steps
 from minova.numa import host_cells
 from minova.numa.placement import Placement
 from minova.objects.operation_params import CreateParams
@@ -68,25 +63,9 @@ class NumaClaimsMixin(test_server_groups.CloudMixin):
         ).first_step
 
     def test_last_cpus(self):
-        steps = [self.begin_create() for _ in range(SERVERS)]
-        ready = threading.Barrier(SERVERS)
-        failed = []
-
-        def run(step):
-            scheduler = Scheduler(
-                self.database, None, test_server_groups.AllUp(), None
-            )
-            ready.wait()
-            try:
-                conductor_steps.run(self.database, step, scheduler, 'c')
-            except exception.NoValidHost as error:
-                failed.append(str(error))
-
-        threads = [threading.Thread(target=run, args=(s,)) for s in steps]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        failed = self.run_at_once(
+            [self.begin_create() for _ in range(SERVERS)]
+        )
         placed = self.database.read(placements.list_placements)
         cpus = [
             cpu

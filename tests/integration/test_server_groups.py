@@ -55,6 +55,26 @@ class CloudMixin:
         hosts.register_service(connection, 'nova-compute', name, 'i', '1')
         hosts.save_host_report(connection, self.report(name))
 
+    def run_at_once(self, steps):
+        """Select a host in each step; return the texts of NoValidHost."""
+        ready = threading.Barrier(len(steps))
+        failed = []
+
+        def run(step):
+            scheduler = Scheduler(self.database, None, AllUp(), None)
+            ready.wait()
+            try:
+                conductor_steps.run(self.database, step, scheduler, 'c')
+            except exception.NoValidHost as error:
+                failed.append(str(error))
+
+        threads = [threading.Thread(target=run, args=(s,)) for s in steps]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return failed
+
     def report(self, name):
         return HostReport(
             host=name,
@@ -133,23 +153,9 @@ class ServerGroupsMixin(CloudMixin):
 
     def place_all(self, group):
         """Select hosts for fifty servers at once; count them by host."""
-        steps = [self.begin_create(group) for _ in range(SERVERS)]
-        ready = threading.Barrier(SERVERS)
-        failed = []
-
-        def run(step):
-            scheduler = Scheduler(self.database, None, AllUp(), None)
-            ready.wait()
-            try:
-                conductor_steps.run(self.database, step, scheduler, 'c')
-            except exception.NoValidHost as error:
-                failed.append(str(error))
-
-        threads = [threading.Thread(target=run, args=(s,)) for s in steps]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        failed = self.run_at_once(
+            [self.begin_create(group) for _ in range(SERVERS)]
+        )
         rows = self.database.read(hosts.list_allocations)
         self.assertEqual(SERVERS, len(rows) + len(failed))
         return collections.Counter(row['host'] for row in rows), failed
